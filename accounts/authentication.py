@@ -1,0 +1,105 @@
+"""Check the password of a user of a pool.
+
+Sign-in names: the username, or an alias that SignInAlias reserves. Whether a user exists does not show in the work
+done: an unknown name is hashed against all the same (PreventUserExistenceErrors; managing-errors page).
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import sessions, throttling
+from accounts.models import PoolUser, SignInAlias, UserPool
+from accounts.models.users import UserStatus
+
+MAX_PASSWORD = 256
+
+
+class Refusal(StrEnum):
+    """Why a sign-in was refused."""
+
+    INCORRECT = "incorrect"
+    UNKNOWN_USER = "unknown_user"
+    LOCKED = "locked"
+    DISABLED = "disabled"
+    UNCONFIRMED = "unconfirmed"
+    RESET_REQUIRED = "reset_required"
+    TEMPORARY_PASSWORD_EXPIRED = "temporary_password_expired"  # noqa: S105 - a reason, not a password
+
+
+class SignInRefused(Exception):
+    """The sign-in was refused; ``reason`` says why, ``user`` whom it was for if that is known."""
+
+    def __init__(self, reason: Refusal, user: PoolUser | None = None) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.user = user
+
+
+def find_user(pool: UserPool, name: str) -> PoolUser | None:
+    """Return the user of ``pool`` who signs in as ``name``, by username first. Two statements, found or not."""
+    key = pool.username_key(name.strip())
+    if not key or "\x00" in key:
+        return None
+    by_name = PoolUser.objects.filter(user_pool=pool, username_key=key).first()
+    alias = SignInAlias.objects.select_related("user").filter(user_pool=pool, key=key).first()
+    user = by_name or (alias.user if alias else None)
+    if user is not None:
+        user.user_pool = pool
+    return user
+
+
+def authenticate(
+    pool: UserPool, name: str, password: str, address: str, hide_existence: bool = True
+) -> PoolUser:
+    """Return the user whose password this is; raise SignInRefused.
+
+    A user with a temporary password is returned as well, in status FORCE_CHANGE_PASSWORD: the caller must ask for a
+    new one. Reasons that tell something of an account are given only to who knows its password.
+    """
+    user = find_user(pool, name)
+    counted = f"id {user.pk}" if user else f"name {pool.username_key(name.strip())}"
+    try:
+        throttling.count_attempt(pool, "address", address)
+        throttling.count_attempt(pool, "user", counted)
+    except throttling.Blocked:
+        raise SignInRefused(Refusal.LOCKED, user) from None
+    if user is None or not user.has_usable_password() or len(password) > MAX_PASSWORD:
+        make_password(password[:MAX_PASSWORD])  # the same work as for a user who exists
+        unknown = user is None and not hide_existence
+        raise SignInRefused(Refusal.UNKNOWN_USER if unknown else Refusal.INCORRECT, user)
+    if not user.check_password(password):
+        raise SignInRefused(Refusal.INCORRECT, user)
+    throttling.succeeded(pool, counted, address)
+    _check_status(user)
+    return user
+
+
+def _check_status(user: PoolUser) -> None:
+    if not user.enabled:
+        raise SignInRefused(Refusal.DISABLED, user)
+    if user.status == UserStatus.UNCONFIRMED:
+        raise SignInRefused(Refusal.UNCONFIRMED, user)
+    if user.status == UserStatus.RESET_REQUIRED:
+        raise SignInRefused(Refusal.RESET_REQUIRED, user)
+    if user.status == UserStatus.FORCE_CHANGE_PASSWORD and user.password_changed_at is not None:
+        validity = timedelta(days=user.user_pool.policy.temporary_password_validity_days)
+        if timezone.now() >= user.password_changed_at + validity:
+            raise SignInRefused(Refusal.TEMPORARY_PASSWORD_EXPIRED, user)
+
+
+@transaction.atomic
+def set_password(user: PoolUser, password: str, temporary: bool = False) -> None:
+    """Give ``user`` a password that meets the pool's policy; raise ValidationError with each rule it breaks.
+
+    Everything that the old password opened is closed: sessions end and grants are revoked.
+    """
+    user.user_pool.policy.check(password)
+    user.set_password(password)
+    user.password_changed_at = timezone.now()
+    user.status = UserStatus.FORCE_CHANGE_PASSWORD if temporary else UserStatus.CONFIRMED
+    user.save(update_fields=["password", "password_changed_at", "status", "updated_at"])
+    sessions.end_all(user)

@@ -1,0 +1,76 @@
+"""System checks: what is dangerous or contradictory in a deployment, each with its mend.
+
+What is missing altogether stops the start (userpool/settings.py). ``manage.py check --deploy`` runs all of these.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.security, deploy=True)
+def check_deployment(**_: Any) -> list[CheckMessage]:
+    """Report settings that a production deployment should not have."""
+    found: list[CheckMessage] = []
+    issuer = urlsplit(settings.USERPOOL_ISSUER_BASE_URL)
+    if settings.USERPOOL_DEVELOPMENT:
+        found.append(
+            Error(
+                "USERPOOL_DEVELOPMENT is on: secrets lie beside the database.",
+                hint="Leave USERPOOL_DEVELOPMENT out and set SECRET_KEY and USERPOOL_ENCRYPTION_KEYS.",
+                id="userpool.E001",
+            )
+        )
+    if issuer.scheme != "https":
+        found.append(
+            Error(
+                "The issuer is not https: passwords and tokens travel in clear.",
+                hint="Set USERPOOL_ISSUER_BASE_URL to an https URL.",
+                id="userpool.E002",
+            )
+        )
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        found.append(
+            Warning(
+                "The database is SQLite: one machine, one writer at a time.",
+                hint="Set DATABASE_URL to a PostgreSQL database.",
+                id="userpool.W001",
+            )
+        )
+    if not settings.REDIS_URL:
+        found.append(
+            Warning(
+                "No Redis: background tasks run inside the calling process.",
+                hint="Set REDIS_URL, and run a Celery worker and beat.",
+                id="userpool.W002",
+            )
+        )
+    return found
+
+
+@register()
+def check_contradictions(**_: Any) -> list[CheckMessage]:
+    """Report settings that contradict one another."""
+    found: list[CheckMessage] = []
+    suffix, console = settings.USERPOOL_DOMAIN_SUFFIX, settings.USERPOOL_CONSOLE_HOST
+    issuer = urlsplit(settings.USERPOOL_ISSUER_BASE_URL).hostname or ""
+    for name, host in (("USERPOOL_CONSOLE_HOST", console), ("The issuer's host", issuer)):
+        if suffix and host.endswith(f".{suffix}"):
+            found.append(
+                Error(
+                    f"{name} ({host}) lies under USERPOOL_DOMAIN_SUFFIX ({suffix}): a pool could take its name.",
+                    hint="Give the pools a suffix of their own, such as auth.example.com.",
+                    id="userpool.E003",
+                )
+            )
+    if ":" in suffix or "/" in suffix:
+        found.append(
+            Error(
+                "USERPOOL_DOMAIN_SUFFIX is not a host name.",
+                hint="Give the name only, such as auth.example.com; scheme and port are the issuer's.",
+                id="userpool.E004",
+            )
+        )
+    return found

@@ -1,0 +1,129 @@
+"""Pools, domains, app clients, providers and keys, read through a small cache of this process.
+
+Configuration is read on every request and written rarely. An entry is at most MAX_AGE seconds old, so a change made
+elsewhere is seen within that time; a change made in this process is seen at once. Answers of "there is none" are kept
+as well, and the number of entries is bounded, so that asking for made-up names costs neither SQL nor memory.
+
+What is returned is shared between threads: read it, never change it. Revocation, user status and single use are
+never read from here.
+"""
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Model, prefetch_related_objects
+from django.db.models.signals import m2m_changed, post_delete, post_save
+
+from accounts.models import (
+    AppClient,
+    AppClientSecret,
+    IdentityProvider,
+    ResourceServer,
+    SigningKey,
+    UserPool,
+    UserPoolDomain,
+)
+
+MAX_AGE = 5.0
+MAX_ENTRIES = 20_000
+
+T = TypeVar("T")
+_entries: dict[Hashable, tuple[float, Any]] = {}
+
+
+def remember(key: Hashable, load: Callable[[], T]) -> T:
+    """Return what ``load`` returned for ``key``, at most MAX_AGE seconds ago."""
+    now = time.monotonic()
+    entry = _entries.get(key)
+    if entry is not None and entry[0] > now:
+        value: T = entry[1]
+        return value
+    value = load()
+    while len(_entries) >= MAX_ENTRIES:
+        _entries.pop(next(iter(_entries), None), None)
+    _entries.pop(key, None)  # a dict keeps the place of a key that it has: the oldest entry must stay first
+    _entries[key] = (now + MAX_AGE, value)
+    return value
+
+
+def forget() -> None:
+    """Drop every entry."""
+    _entries.clear()
+
+
+def pool_by_id(pool_id: str) -> UserPool | None:
+    return remember(("pool", pool_id), lambda: _load_pool(pk=pool_id))
+
+
+def pool_by_host(host: str) -> UserPool | None:
+    """Return the pool that answers on ``host`` (lower case, no port), by custom domain or by prefix."""
+    return remember(("host", host), lambda: _load_pool_by_host(host))
+
+
+def app_client(pool: UserPool, client_id: str) -> AppClient | None:
+    """Return the app client of ``pool`` with this id. Another pool's client is none."""
+    if not client_id or len(client_id) > 128 or "\x00" in client_id:
+        return None
+    return remember(("client", pool.pk, client_id), lambda: _load_client(pool, client_id))
+
+
+def signing_keys(pool: UserPool) -> tuple[SigningKey, ...]:
+    """Return the keys of ``pool``, oldest first in each use."""
+    return remember(
+        ("keys", pool.pk),
+        lambda: tuple(SigningKey.objects.filter(user_pool=pool).order_by("not_before", "id")),
+    )
+
+
+def _load_pool(**where: Any) -> UserPool | None:
+    pool = UserPool.objects.filter(**where).first()
+    if pool is not None:
+        prefetch_related_objects([pool], "domains", "resource_servers", "identity_providers")
+    return pool
+
+
+def _load_pool_by_host(host: str) -> UserPool | None:
+    if len(host) > 253 or "\x00" in host:
+        return None
+    domain = UserPoolDomain.objects.filter(domain=host, is_custom=True).first()
+    suffix = settings.USERPOOL_DOMAIN_SUFFIX
+    if domain is None and suffix and host.endswith(f".{suffix}"):
+        prefix = host.removesuffix(f".{suffix}")
+        domain = UserPoolDomain.objects.filter(domain=prefix, is_custom=False).first()
+    return pool_by_id(domain.user_pool_id) if domain else None
+
+
+def _load_client(pool: UserPool, client_id: str) -> AppClient | None:
+    client = AppClient.objects.filter(user_pool=pool, client_id=client_id).first()
+    if client is not None:
+        prefetch_related_objects([client], "secrets", "identity_providers")
+        client.user_pool = pool
+    return client
+
+
+_CONFIGURATION: tuple[type[Model], ...] = (
+    UserPool,
+    UserPoolDomain,
+    ResourceServer,
+    AppClient,
+    AppClientSecret,
+    IdentityProvider,
+    SigningKey,
+)
+
+
+def _changed(**_: Any) -> None:
+    # now, for the rest of this transaction, and again once others may read what it wrote
+    forget()
+    transaction.on_commit(forget)
+
+
+def connect() -> None:
+    """Clear the cache whenever a configuration row is written in this process."""
+    for model in _CONFIGURATION:
+        post_save.connect(_changed, sender=model, dispatch_uid=f"directory-save-{model.__name__}")
+        post_delete.connect(_changed, sender=model, dispatch_uid=f"directory-delete-{model.__name__}")
+    m2m_changed.connect(_changed, sender=AppClient.identity_providers.through, dispatch_uid="directory-m2m")

@@ -1,0 +1,158 @@
+"""The users of a pool, what they sign in by, their groups and their identities at other providers.
+
+https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserType.html
+"""
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+
+from accounts import rules
+from accounts.models.pools import UserPool
+from accounts.models.providers import IdentityProvider
+
+
+def generate_sub() -> str:
+    return str(uuid.uuid4())
+
+
+class UserStatus(models.TextChoices):
+    UNCONFIRMED = "UNCONFIRMED", "Unconfirmed"
+    CONFIRMED = "CONFIRMED", "Confirmed"
+    RESET_REQUIRED = "RESET_REQUIRED", "Password reset required"
+    FORCE_CHANGE_PASSWORD = "FORCE_CHANGE_PASSWORD", "Temporary password"  # noqa: S105 - a status, not a password
+    EXTERNAL_PROVIDER = "EXTERNAL_PROVIDER", "From an identity provider"
+
+
+class Group(models.Model):
+    """A named set of users; it appears in ``cognito:groups``, its role in ``cognito:roles``."""
+
+    user_pool = models.ForeignKey(UserPool, models.CASCADE, related_name="groups")
+    group_name = models.CharField(max_length=128, validators=[RegexValidator(rules.PRINTABLE)])
+    description = models.CharField(max_length=2048, blank=True, default="")
+    role_arn = models.CharField("role ARN", max_length=2048, blank=True, default="")
+    precedence = models.PositiveIntegerField(
+        null=True, blank=True, help_text="0 is the highest; empty the lowest."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["group_name"]
+        constraints = [models.UniqueConstraint(fields=["user_pool", "group_name"], name="group_in_pool")]
+
+    def __str__(self) -> str:
+        return self.group_name
+
+
+class PoolUser(AbstractBaseUser):
+    """An end user of one pool. ``sub`` is the user's id in every token; attributes are strings, as on the wire."""
+
+    user_pool = models.ForeignKey(UserPool, models.CASCADE, related_name="users")
+    sub = models.CharField(max_length=64, default=generate_sub)
+    username = models.CharField(max_length=128, validators=[RegexValidator(rules.PRINTABLE)])
+    username_key = models.CharField(max_length=256, editable=False)
+    attributes = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=24, choices=UserStatus, default=UserStatus.CONFIRMED)
+    enabled = models.BooleanField(default=True)
+    password_changed_at = models.DateTimeField(null=True, blank=True)
+    signed_out_at = models.DateTimeField(
+        null=True, blank=True, help_text="Tokens from before this moment are refused (global sign-out)."
+    )
+    groups = models.ManyToManyField(Group, blank=True, related_name="users")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    USERNAME_FIELD = "username"
+
+    class Meta:
+        ordering = ["username"]
+        constraints = [
+            models.UniqueConstraint(fields=["user_pool", "username_key"], name="username_in_pool"),
+            models.UniqueConstraint(fields=["user_pool", "sub"], name="sub_in_pool"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=UserStatus.values), name="user_status_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+    @transaction.atomic
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the user and what the user may sign in by; IntegrityError when a name or an alias is taken."""
+        self.username_key = self.user_pool.username_key(self.username)
+        super().save(*args, **kwargs)
+        fields = kwargs.get("update_fields")
+        if fields is None or "attributes" in fields:
+            SignInAlias.sync(self)
+
+    @property
+    def wire_username(self) -> str:
+        """The username as tokens carry it: lower-cased in a pool that ignores case (W 13)."""
+        return self.username if self.user_pool.case_sensitive else self.username.lower()
+
+
+class SignInAlias(models.Model):
+    """An attribute value that one user of a pool may type instead of the username. The row is the reservation."""
+
+    user_pool = models.ForeignKey(UserPool, models.CASCADE, related_name="+")
+    user = models.ForeignKey(PoolUser, models.CASCADE, related_name="aliases")
+    attribute = models.CharField(max_length=32)
+    key = models.CharField(max_length=2048)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user_pool", "key"], name="alias_in_pool"),
+            models.UniqueConstraint(fields=["user", "attribute"], name="one_alias_per_attribute"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.attribute} of {self.user_id}"
+
+    @classmethod
+    def wanted(cls, user: PoolUser) -> dict[str, str]:
+        """Return attribute to key for what ``user`` may sign in by: as username always, as alias once verified."""
+        pool, values = user.user_pool, user.attributes
+        names = set(pool.username_attributes)
+        for name in pool.alias_attributes:
+            if name == "preferred_username" or values.get(f"{name}_verified") == "true":
+                names.add(name)
+        return {name: pool.username_key(values[name]) for name in sorted(names) if values.get(name)}
+
+    @classmethod
+    def sync(cls, user: PoolUser) -> None:
+        """Make the rows of ``user`` what they should be; IntegrityError when another user has one of them."""
+        wanted = cls.wanted(user)
+        present = {row.attribute: row for row in cls.objects.filter(user=user)}
+        for name, row in present.items():
+            if wanted.get(name) != row.key:
+                row.delete()
+        missing = [name for name, key in wanted.items() if name not in present or present[name].key != key]
+        cls.objects.bulk_create(
+            [
+                cls(user_pool_id=user.user_pool_id, user=user, attribute=name, key=wanted[name])
+                for name in missing
+            ]
+        )
+
+
+class LinkedIdentity(models.Model):
+    """A user's identity at a provider: where the user came from (``primary``), or a link that an operator made."""
+
+    user = models.ForeignKey(PoolUser, models.CASCADE, related_name="identities")
+    provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="identities")
+    subject = models.CharField(max_length=512)
+    primary = models.BooleanField(default=False)
+    date_created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["date_created", "id"]
+        verbose_name_plural = "linked identities"
+        constraints = [models.UniqueConstraint(fields=["provider", "subject"], name="identity_at_provider")]
+
+    def __str__(self) -> str:
+        return f"{self.provider_id}: {self.subject}"

@@ -1,0 +1,270 @@
+"""Names, limits and rules of the Cognito API, held for the console's forms, for ``apply`` and for the models alike.
+
+https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/ (the types), and the guide's pages on app
+clients and resource servers. Every check raises ValidationError with the rule in words. What is left out: quotas of
+the AWS account.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from accounts.attributes import STANDARD_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from accounts.models import AppClient, UserPool
+
+# Python's re has no \p{L}; for what the API calls letters, marks, symbols, numbers and punctuation, "no white space and
+# no control character" is the same set but for unassigned code points.
+PRINTABLE = r"^[^\s\x00-\x1f\x7f-\x9f]+$"
+POOL_ID = r"^[\w-]+_[0-9a-zA-Z]+$"
+CLIENT_ID = r"^[\w+]+$"
+NAME = r"^[\w\s+=,.@-]{1,128}$"
+NAME_256 = r"^[\w\s+=,.@-]{1,256}$"
+SCOPE = r"^[\x21\x23-\x5B\x5D-\x7E]{1,256}$"
+SCOPE_NAME = r"^[\x21\x23-\x2E\x30-\x5B\x5D-\x7E]{1,256}$"
+CLIENT_SECRET = r"^[\w+]{24,64}$"
+DOMAIN_PREFIX = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
+IDP_IDENTIFIER = r"^[\w\s+=.@-]{1,40}$"
+
+SYSTEM_SCOPES = ("openid", "email", "phone", "profile", "aws.cognito.signin.user.admin")
+OIDC_SCOPES = ("openid", "email", "phone", "profile")
+FLOWS = ("code", "implicit", "client_credentials")
+VERIFIABLE = ("email", "phone_number")
+ALIASES = ("email", "phone_number", "preferred_username")
+SOCIAL = ("Google", "Facebook", "LoginWithAmazon", "SignInWithApple")
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+def check_pattern(value: str, pattern: str, what: str) -> None:
+    if not isinstance(value, str) or not re.fullmatch(pattern.strip("^$"), value):
+        raise ValidationError(f"{what} {value!r} does not match {pattern}.")
+
+
+def check_choices(values: Sequence[str], allowed: Iterable[str]) -> None:
+    allowed = list(allowed)
+    if not isinstance(values, list | tuple):
+        raise ValidationError("Give a list.")
+    for value in values:
+        if value not in allowed:
+            raise ValidationError(f"{value!r} is not one of {', '.join(allowed)}.")
+    if len(set(values)) != len(values):
+        raise ValidationError("A value is listed twice.")
+
+
+def check_sign_in_attributes(pool: "UserPool") -> None:
+    check_choices(pool.username_attributes, VERIFIABLE)
+    check_choices(pool.alias_attributes, ALIASES)
+    if pool.username_attributes and pool.alias_attributes:
+        raise ValidationError("A pool has UsernameAttributes or AliasAttributes, not both.")
+
+
+def check_domain(domain: str, is_custom: bool) -> None:
+    """A prefix of one label, or a whole host name below a top-level domain."""
+    labels = domain.split(".")
+    for label in labels:
+        check_pattern(label, DOMAIN_PREFIX, "The domain label")
+    if is_custom and len(labels) < 2:
+        raise ValidationError("A custom domain is a whole host name, such as auth.example.com.")
+    if not is_custom and len(labels) > 1:
+        raise ValidationError("A prefix domain is one label; for a whole host name use a custom domain.")
+    taken = {settings.USERPOOL_CONSOLE_HOST, urlsplit(settings.USERPOOL_ISSUER_BASE_URL).hostname}
+    if is_custom and domain in taken:
+        raise ValidationError("This host serves the issuer or the console; a pool cannot take it.")
+
+
+def check_url(url: str, what: str) -> None:
+    """A callback or sign-out URL: absolute, no fragment, https, or http on a loopback host, or a custom scheme."""
+    if not 1 <= len(url) <= 1024 or not re.fullmatch(PRINTABLE.strip("^$"), url):
+        raise ValidationError(f"{what} must have 1 to 1024 characters and no white space.")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ValidationError(f"{what} {url!r} is not a URL.") from error
+    if not parts.scheme or not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9+.-]*", parts.scheme):
+        raise ValidationError(f"{what} {url!r} must be absolute.")
+    if "#" in url:
+        raise ValidationError(f"{what} {url!r} must not have a fragment.")
+    if parts.scheme in ("http", "https"):
+        if not parts.hostname:
+            raise ValidationError(f"{what} {url!r} has no host.")
+        if parts.username is not None:
+            raise ValidationError(f"{what} {url!r} must not carry credentials.")
+        if (
+            parts.scheme == "http"
+            and parts.netloc.rsplit("@")[-1].split("]")[0].split(":")[0] not in LOOPBACK
+            and (parts.hostname not in ("localhost", "127.0.0.1", "::1"))
+        ):
+            raise ValidationError(
+                f"{what} {url!r}: http is for localhost, 127.0.0.1 and [::1] only; use https."
+            )
+    elif parts.scheme.lower() in ("javascript", "data", "vbscript", "file", "blob", "about"):
+        raise ValidationError(f"{what} {url!r}: this scheme is never a place to send a user.")
+
+
+def check_urls(urls: Sequence[str], what: str) -> None:
+    if len(urls) > 100:
+        raise ValidationError(f"At most 100 {what}s.")
+    if len(set(urls)) != len(urls):
+        raise ValidationError(f"A {what} is listed twice.")
+    for url in urls:
+        check_url(url, what)
+
+
+def check_client_secret(secret: str) -> None:
+    if not re.fullmatch(CLIENT_SECRET.strip("^$"), secret):
+        raise ValidationError("A client secret has 24 to 64 letters, digits, _ or +.")
+
+
+def check_resource_server_scopes(scopes: Any) -> None:
+    if not isinstance(scopes, list) or len(scopes) > 100:
+        raise ValidationError("Give a list of at most 100 scopes.")
+    for scope in scopes:
+        if not isinstance(scope, dict) or not {"ScopeName", "ScopeDescription"} <= set(scope):
+            raise ValidationError("Each scope has a ScopeName and a ScopeDescription.")
+        check_pattern(scope["ScopeName"], SCOPE_NAME, "ScopeName")
+        if not isinstance(scope["ScopeDescription"], str) or not 1 <= len(scope["ScopeDescription"]) <= 256:
+            raise ValidationError("ScopeDescription has 1 to 256 characters.")
+    if len({scope["ScopeName"] for scope in scopes}) != len(scopes):
+        raise ValidationError("A ScopeName is listed twice.")
+
+
+def check_provider_name(name: str, provider_type: str) -> None:
+    """Social providers bear their type's name; others 3 to 32 characters, no underscore (W 1.2)."""
+    if provider_type in SOCIAL:
+        if name != provider_type:
+            raise ValidationError(f"A provider of type {provider_type} is named {provider_type}.")
+        return
+    if name == "COGNITO" or name in SOCIAL:
+        raise ValidationError(f"{name} is a reserved name.")
+    if not 3 <= len(name) <= 32 or re.search(r"[_\s\x00-\x1f]", name):
+        raise ValidationError("A provider name has 3 to 32 characters, no underscore and no white space.")
+
+
+def check_idp_identifiers(identifiers: Any) -> None:
+    if not isinstance(identifiers, list) or len(identifiers) > 50:
+        raise ValidationError("Give a list of at most 50 identifiers.")
+    for identifier in identifiers:
+        check_pattern(identifier, IDP_IDENTIFIER, "The identifier")
+    if len(set(identifiers)) != len(identifiers):
+        raise ValidationError("An identifier is listed twice.")
+
+
+def check_attribute_mapping(mapping: Any, pool: "UserPool | None") -> None:
+    """Each key is ``username`` or an attribute of the pool's schema, each value the name of a claim."""
+    if not isinstance(mapping, dict):
+        raise ValidationError("Give a map from user pool attribute to claim.")
+    known = {"username", *STANDARD_ATTRIBUTES} | ({*pool.schema.names} if pool else set())
+    for attribute, claim in mapping.items():
+        if attribute not in known and (pool is not None or not attribute.startswith("custom:")):
+            raise ValidationError(f"The pool has no attribute {attribute!r}.")
+        if not isinstance(claim, str) or not 1 <= len(claim) <= 131072:
+            raise ValidationError(f"The claim for {attribute} is empty.")
+
+
+def check_app_client(client: "AppClient") -> None:
+    """Every rule of UserPoolClientType that concerns more than one field, or a list."""
+    errors: dict[str, list[str]] = {}
+
+    def note(field: str, error: ValidationError | str) -> None:
+        errors.setdefault(field, []).extend(error.messages if isinstance(error, ValidationError) else [error])
+
+    callbacks, logouts = client.redirect_uris.split(), client.post_logout_redirect_uris.split()
+    for field, urls, what in (
+        ("redirect_uris", callbacks, "callback URL"),
+        ("post_logout_redirect_uris", logouts, "sign-out URL"),
+    ):
+        try:
+            check_urls(urls, what)
+        except ValidationError as error:
+            note(field, error)
+    if client.default_redirect and client.default_redirect not in callbacks:
+        note("default_redirect", "The default redirect URI must be one of the callback URLs.")
+    _check_flows(client, callbacks, note)
+    _check_scopes(client, note)
+    for field, low, high in (
+        ("access_token_validity", timedelta(minutes=5), timedelta(days=1)),
+        ("id_token_validity", timedelta(minutes=5), timedelta(days=1)),
+        ("refresh_token_validity", timedelta(hours=1), timedelta(days=3650)),
+    ):
+        value = getattr(client, field)
+        if value is not None and not low <= value <= high:
+            note(field, f"Give a time between {_words(low)} and {_words(high)}.")
+    _check_attributes(client, note)
+    if errors:
+        raise ValidationError(errors)  # type: ignore[arg-type]
+
+
+def _words(period: timedelta) -> str:
+    hours = period.total_seconds() / 3600
+    if hours < 1:
+        return f"{int(hours * 60)} minutes"
+    return f"{int(hours)} hours" if hours < 24 * 365 else f"{int(hours / 24 / 365)} years"
+
+
+def _check_flows(client: "AppClient", callbacks: list[str], note: Any) -> None:
+    flows = client.allowed_oauth_flows
+    try:
+        check_choices(flows, FLOWS)
+    except ValidationError as error:
+        note("allowed_oauth_flows", error)
+        return
+    if "client_credentials" in flows and len(flows) > 1:
+        note("allowed_oauth_flows", "client_credentials cannot be combined with code or implicit.")
+    if "client_credentials" in flows and not client.is_confidential:
+        note("allowed_oauth_flows", "client_credentials needs a client secret.")
+    if {"code", "implicit"} & set(flows) and not callbacks:
+        note("redirect_uris", "code and implicit need at least one callback URL.")
+
+
+def _check_scopes(client: "AppClient", note: Any) -> None:
+    scopes = client.allowed_oauth_scopes
+    if not isinstance(scopes, list) or len(scopes) > 50:
+        note("allowed_oauth_scopes", "Give a list of at most 50 scopes.")
+        return
+    known = set(SYSTEM_SCOPES)
+    if client.user_pool_id:
+        known |= {name for server in client.user_pool.resource_servers.all() for name in server.scope_names}
+    if client.dialect == "oidc":
+        known |= {"address"}
+    for scope in scopes:
+        if scope not in known and scope not in _associated(client):
+            note("allowed_oauth_scopes", f"Invalid scope requested: {scope}")
+    if {"email", "phone", "profile"} & set(scopes) and "openid" not in scopes:
+        note("allowed_oauth_scopes", "email, phone and profile need openid.")
+    if "client_credentials" in client.allowed_oauth_flows and set(scopes) & set(SYSTEM_SCOPES):
+        note("allowed_oauth_scopes", "client_credentials is for custom scopes only.")
+
+
+def _associated(client: "AppClient") -> list[str]:
+    """The scopes that the stored client has: one of a deleted resource server stays on, inactive (W 3.5)."""
+    if not client.pk:
+        return []
+    stored = type(client).objects.filter(pk=client.pk).values_list("allowed_oauth_scopes", flat=True).first()
+    return list(stored or [])
+
+
+def _check_attributes(client: "AppClient", note: Any) -> None:
+    if not client.user_pool_id:
+        return
+    schema = client.user_pool.schema
+    for field in ("read_attributes", "write_attributes"):
+        values = getattr(client, field)
+        if values is None:
+            continue
+        if not isinstance(values, list):
+            note(field, "Give a list of attribute names.")
+            continue
+        if unknown := sorted(set(values) - set(schema.names)):
+            note(field, f"The pool has no attribute {', '.join(unknown)}.")
+    if isinstance(client.write_attributes, list):
+        if missing := sorted(set(schema.required) - {"sub"} - set(client.write_attributes)):
+            note("write_attributes", f"Required attributes must be writable: {', '.join(missing)}.")
+        if flags := sorted({"email_verified", "phone_number_verified"} & set(client.write_attributes)):
+            note("write_attributes", f"A client never writes {', '.join(flags)}.")

@@ -1,0 +1,90 @@
+"""Sessions on the hosted pages: start, current, end.
+
+One hour from the sign-in, not sliding (managed-login page). The cookie is host-only, bound to the path of the pool
+and never readable by a script; the row keeps only its digest.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.urls import get_script_prefix
+from django.utils import timezone
+
+from accounts import opaque
+from accounts.models import IdentityProvider, PoolUser, SignInSession, UserPool
+
+LIFETIME = timedelta(hours=1)
+COOKIE = "userpool_session"
+
+
+def start(
+    request: HttpRequest,
+    user: PoolUser,
+    provider: IdentityProvider | None = None,
+    upstream: dict[str, str] | None = None,
+) -> tuple[SignInSession, str]:
+    """End the session that the browser has, start one for ``user`` and return it with its cookie's value."""
+    end(request)
+    token, now = opaque.random_token(), timezone.now()
+    session = SignInSession.objects.create(
+        digest=opaque.digest(token),
+        user=user,
+        provider=provider,
+        auth_time=now.replace(microsecond=0),
+        expires_at=now + LIFETIME,
+        **(upstream or {}),
+    )
+    return session, token
+
+
+def current(request: HttpRequest, pool: UserPool) -> SignInSession | None:
+    """Return the live session of the browser at ``pool``, its user and provider at hand, or None. One statement."""
+    token = request.COOKIES.get(COOKIE, "")
+    if len(token) != 43:
+        return None
+    session = (
+        SignInSession.objects.select_related("user", "provider")
+        .filter(digest=opaque.digest(token), user__user_pool=pool, expires_at__gt=timezone.now())
+        .first()
+    )
+    if session is None or not session.user.enabled:
+        return None
+    signed_out = session.user.signed_out_at
+    if signed_out is not None and session.auth_time <= signed_out:
+        return None
+    session.user.user_pool = pool
+    return session
+
+
+def end(request: HttpRequest) -> None:
+    """Delete the session that the browser has, if any."""
+    token = request.COOKIES.get(COOKIE, "")
+    if token:
+        SignInSession.objects.filter(digest=opaque.digest(token)).delete()
+
+
+def end_all(user: PoolUser, at: datetime | None = None) -> None:
+    """Sign ``user`` out everywhere: sessions deleted, grants revoked, tokens from before this moment refused."""
+    now = at or timezone.now()
+    SignInSession.objects.filter(user=user).delete()
+    user.refresh_tokens.filter(revoked_at__isnull=True).update(revoked_at=now)
+    user.authorization_codes.filter(consumed_at__isnull=True).update(consumed_at=now)
+    user.signed_out_at = now
+    user.save(update_fields=["signed_out_at", "updated_at"])
+
+
+def set_cookie(response: HttpResponse, token: str) -> None:
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(LIFETIME.total_seconds()),
+        path=get_script_prefix(),
+        secure=settings.HTTPS,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def delete_cookie(response: HttpResponse) -> None:
+    response.delete_cookie(COOKIE, path=get_script_prefix(), samesite="Lax")

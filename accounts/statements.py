@@ -1,0 +1,64 @@
+"""Prepared text for the statements of the token path.
+
+There the ORM's building of a query costs more than an RSA signature, so each read is one SQL text, written beside its
+model with ``{placeholders}`` for what PostgreSQL and SQLite spell differently, and completed once per process.
+"""
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from django.db import connection
+
+_DIALECTS = {
+    "postgresql": {
+        "agg": "jsonb_agg",
+        "obj": "jsonb_build_object",
+        "lock": "FOR UPDATE OF {}",
+        "true": "TRUE",
+    },
+    "sqlite": {"agg": "json_group_array", "obj": "json_object", "lock": "", "true": "1"},
+}
+
+
+@cache
+def _complete(text: str, vendor: str, lock: str) -> str:
+    words = dict(_DIALECTS[vendor])
+    words["lock"] = words["lock"].format(lock) if lock else ""
+    return text.format(**words)
+
+
+def fetch(text: str, params: tuple[Any, ...], lock: str = "") -> tuple[Any, ...] | None:
+    """Return the first row of ``text``, or None. ``lock`` names the table alias whose row is held until COMMIT."""
+    with connection.cursor() as cursor:
+        cursor.execute(_complete(text, connection.vendor, lock), params)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+
+def change(text: str, params: tuple[Any, ...]) -> int:
+    """Run ``text`` and return how many rows it changed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_complete(text, connection.vendor, ""), params)
+        return int(cursor.rowcount)
+
+
+def time_param(moment: datetime) -> Any:
+    """Return ``moment`` as the database of this process takes it."""
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def time_value(value: Any) -> datetime | None:
+    """Return a time column of a raw row: aware, in UTC."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
+    result: datetime | None = value
+    return result
+
+
+def json_value(value: Any) -> Any:
+    """Return a JSON column of a raw row; an aggregate over no rows is an empty list."""
+    return json.loads(value) if isinstance(value, str | bytes) else (value or [])

@@ -1,0 +1,77 @@
+"""Fixtures of the whole suite."""
+
+from collections.abc import Callable, Iterator
+from itertools import cycle
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from jwcrypto import jwk
+
+from accounts import directory, signing
+from accounts.models import AppClient, PoolUser, UserPool
+from tests import factories
+
+_key_pairs: dict[str, list[jwk.JWK]] = {}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    """The directory outlives a rolled back transaction; a test must not see another's rows."""
+    directory.forget()
+    cache.clear()
+    yield
+    directory.forget()
+
+
+@pytest.fixture(autouse=True)
+def _quick_key_pairs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hand out four real key pairs in turn: making an RSA pair takes 50 ms, and every pool wants two."""
+    if request.node.get_closest_marker("real_keys"):
+        return
+    for alg in signing.PARAMETERS:
+        if alg not in _key_pairs:
+            _key_pairs[alg] = [signing.generate(alg) for _ in range(4)]
+    supply = {alg: cycle(pairs) for alg, pairs in _key_pairs.items()}
+    monkeypatch.setattr(signing, "generate", lambda alg: next(supply[alg]))
+
+
+@pytest.fixture
+def pool(db: None) -> UserPool:
+    """A pool on demo.auth.example.test."""
+    return factories.make_pool("demo", id="eu-west-1_Demo00001")
+
+
+@pytest.fixture
+def app_client(pool: UserPool) -> AppClient:
+    """A public client of ``pool`` for the code flow."""
+    return factories.make_client(pool, client_id="1exampleclient23456789abcd")
+
+
+@pytest.fixture
+def secret_client(pool: UserPool) -> AppClient:
+    """A confidential client of ``pool`` whose secret is ``"s" * 51``."""
+    return factories.make_client(pool, secret="s" * 51, client_id="2exampleclient23456789abcd")
+
+
+@pytest.fixture
+def user(pool: UserPool) -> PoolUser:
+    """ada, whose password is factories.PASSWORD."""
+    return factories.make_user(pool)
+
+
+@pytest.fixture
+def at() -> Callable[[UserPool], Client]:
+    """``at(pool)``: a browser whose requests go to the pool's prefix domain over https."""
+
+    def browser(pool: UserPool, **extra: str) -> Client:
+        host = pool.domains.get(is_custom=False).host
+        return Client(headers={"host": host}, **extra)
+
+    return browser
+
+
+@pytest.fixture
+def http(at: Callable[[UserPool], Client], pool: UserPool) -> Client:
+    """A browser at ``pool``."""
+    return at(pool)

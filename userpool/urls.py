@@ -1,0 +1,7 @@
+"""What is served on no pool's host: the console."""
+
+from django.urls import path
+
+from accounts.admin.site import console
+
+urlpatterns = [path("admin/", console.urls)]
