@@ -107,9 +107,7 @@ def _parse_one(entry: Any) -> Attribute:
         name = f"custom:{name}"
     data_type = entry.get("AttributeDataType", STANDARD_ATTRIBUTES.get(name, "String"))
     if data_type not in DATA_TYPES:
-        raise ValidationError(
-            f"{name}.AttributeDataType: {data_type!r} is not one of {', '.join(DATA_TYPES)}."
-        )
+        raise ValidationError(f"{name}.AttributeDataType: {data_type!r} is not one of {', '.join(DATA_TYPES)}.")
     for flag in ("Required", "Mutable", "DeveloperOnlyAttribute"):
         if not isinstance(entry.get(flag, False), bool):
             raise ValidationError(f"{name}.{flag}: true or false.")

@@ -52,9 +52,7 @@ def find_user(pool: UserPool, name: str) -> PoolUser | None:
     return user
 
 
-def authenticate(
-    pool: UserPool, name: str, password: str, address: str, hide_existence: bool = True
-) -> PoolUser:
+def authenticate(pool: UserPool, name: str, password: str, address: str, hide_existence: bool = True) -> PoolUser:
     """Return the user whose password this is; raise SignInRefused.
 
     A user with a temporary password is returned as well, in status FORCE_CHANGE_PASSWORD: the caller must ask for a

@@ -44,9 +44,7 @@ def unseal(token: str) -> str:
     sealed.deserialize(token)
     key = encryption_keys().get(sealed.jose_header.get("kid", ""))
     if key is None:
-        raise ImproperlyConfigured(
-            "A stored secret was sealed with a key that USERPOOL_ENCRYPTION_KEYS does not list."
-        )
+        raise ImproperlyConfigured("A stored secret was sealed with a key that USERPOOL_ENCRYPTION_KEYS does not list.")
     sealed.decrypt(key)
     return sealed.payload.decode()
 

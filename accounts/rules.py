@@ -101,9 +101,7 @@ def check_url(url: str, what: str) -> None:
             and parts.netloc.rsplit("@")[-1].split("]")[0].split(":")[0] not in LOOPBACK
             and (parts.hostname not in ("localhost", "127.0.0.1", "::1"))
         ):
-            raise ValidationError(
-                f"{what} {url!r}: http is for localhost, 127.0.0.1 and [::1] only; use https."
-            )
+            raise ValidationError(f"{what} {url!r}: http is for localhost, 127.0.0.1 and [::1] only; use https.")
     elif parts.scheme.lower() in ("javascript", "data", "vbscript", "file", "blob", "about"):
         raise ValidationError(f"{what} {url!r}: this scheme is never a place to send a user.")
 

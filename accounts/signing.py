@@ -63,11 +63,7 @@ def active_key(pool: UserPool, token_use: str) -> KeyPair:
     """Return the key that signs now; raise LookupError for a pool whose keys were deleted."""
     now = timezone.now()
     for row in reversed(directory.signing_keys(pool)):
-        if (
-            row.token_use == token_use
-            and row.not_before <= now
-            and (row.not_after is None or now < row.not_after)
-        ):
+        if row.token_use == token_use and row.not_before <= now and (row.not_after is None or now < row.not_after):
             return _private(row.kid, row.alg, row.token_use, row.private_jwk)
     raise LookupError(f"pool {pool.pk} has no active {token_use} key")
 
@@ -126,9 +122,9 @@ def rotate(pool: UserPool, *, at_once: bool = False, withdraw: bool = False) -> 
                 made += _succeed(pool, token_use, key, now, at_once or withdraw, withdraw)
             except IntegrityError:
                 continue  # another worker made the successor first
-    SigningKey.objects.filter(user_pool=pool, not_after__lt=now - KEEP_PRIVATE).exclude(
+    SigningKey.objects.filter(user_pool=pool, not_after__lt=now - KEEP_PRIVATE).exclude(private_jwk="").update(
         private_jwk=""
-    ).update(private_jwk="")
+    )
     return made
 
 

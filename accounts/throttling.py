@@ -38,9 +38,7 @@ def count_attempt(pool: UserPool, kind: str, value: str) -> None:
             raise Blocked
         row.failures = 1 if row.updated_at < now - FORGOTTEN_AFTER else row.failures + 1
         over = row.failures - FREE_FAILURES[kind]
-        row.blocked_until = (
-            now + min(timedelta(seconds=2 ** min(over, 10)), LONGEST_BLOCK) if over >= 0 else None
-        )
+        row.blocked_until = now + min(timedelta(seconds=2 ** min(over, 10)), LONGEST_BLOCK) if over >= 0 else None
         row.updated_at = now
         row.save(update_fields=["failures", "blocked_until", "updated_at"])
 

@@ -44,9 +44,7 @@ def make_client(pool: UserPool, secret: str | bool = False, **values: Any) -> Ap
     return client
 
 
-def make_user(
-    pool: UserPool, username: str = "ada", password: str | None = PASSWORD, **values: Any
-) -> PoolUser:
+def make_user(pool: UserPool, username: str = "ada", password: str | None = PASSWORD, **values: Any) -> PoolUser:
     """A confirmed user with a verified e-mail address."""
     attributes = values.pop("attributes", {"email": f"{username}@example.test", "email_verified": "true"})
     user = PoolUser(user_pool=pool, username=username, attributes=attributes, **values)
@@ -61,9 +59,7 @@ def make_group(pool: UserPool, name: str, *users: PoolUser, **values: Any) -> Gr
     return group
 
 
-def make_resource_server(
-    pool: UserPool, identifier: str = "https://api.example.test", *scopes: str
-) -> ResourceServer:
+def make_resource_server(pool: UserPool, identifier: str = "https://api.example.test", *scopes: str) -> ResourceServer:
     names = scopes or ("read", "write")
     return ResourceServer.objects.create(
         user_pool=pool,

@@ -15,7 +15,7 @@ os.environ.setdefault("USERPOOL_CONSOLE_HOST", "console.example.test")
 os.environ.setdefault("USERPOOL_DOMAIN_SUFFIX", "auth.example.test")
 os.environ.setdefault("USERPOOL_LOG_LEVEL", "WARNING")
 
-from userpool.settings import *  # noqa: E402, F403 - the environment must be set first
+from userpool.settings import *  # noqa: F403 - the environment must be set first
 
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -42,9 +42,7 @@ class Environment:
         value = self.text(name, str(default))
         if value.isascii() and value.isdecimal():
             return int(value)
-        self.problems.append(
-            f"{name}: {value!r} is not a whole number. Give one, or leave it out for {default}."
-        )
+        self.problems.append(f"{name}: {value!r} is not a whole number. Give one, or leave it out for {default}.")
         return default
 
     def flag(self, name: str, default: bool = False) -> bool:
@@ -60,6 +58,4 @@ class Environment:
 
     def verify(self) -> None:
         if self.problems:
-            raise ImproperlyConfigured(
-                "Userpool cannot start:\n" + "\n".join(f"- {line}" for line in self.problems)
-            )
+            raise ImproperlyConfigured("Userpool cannot start:\n" + "\n".join(f"- {line}" for line in self.problems))

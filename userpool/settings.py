@@ -27,9 +27,7 @@ def development_secrets() -> dict[str, str]:
         USERPOOL_DATA_DIR.mkdir(parents=True, exist_ok=True)
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         path.touch(mode=0o600)
-        path.write_text(
-            json.dumps({"SECRET_KEY": secrets.token_urlsafe(48), "USERPOOL_ENCRYPTION_KEYS": key})
-        )
+        path.write_text(json.dumps({"SECRET_KEY": secrets.token_urlsafe(48), "USERPOOL_ENCRYPTION_KEYS": key}))
     return json.loads(path.read_text())
 
 
@@ -41,9 +39,7 @@ SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 env.require("SECRET_KEY", SECRET_KEY, "missing. Set it to at least 50 random characters.")
 
 USERPOOL_ENCRYPTION_KEYS: list[bytes] = []
-for word in env.words("USERPOOL_ENCRYPTION_KEYS") or [
-    w for w in [fallback.get("USERPOOL_ENCRYPTION_KEYS")] if w
-]:
+for word in env.words("USERPOOL_ENCRYPTION_KEYS") or [w for w in [fallback.get("USERPOOL_ENCRYPTION_KEYS")] if w]:
     try:
         key = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True)
     except binascii.Error:
@@ -67,9 +63,7 @@ if not issuer.hostname or issuer.scheme not in ("http", "https") or issuer.query
     env.problems.append("USERPOOL_ISSUER_BASE_URL: give an absolute URL such as https://id.example.com.")
 elif issuer.path:
     env.problems.append("USERPOOL_ISSUER_BASE_URL: leave the path out; pools are mounted at /<pool id>.")
-elif issuer.scheme == "http" and not (
-    issuer.hostname in LOOPBACK_HOSTS or issuer.hostname.endswith(".localhost")
-):
+elif issuer.scheme == "http" and not (issuer.hostname in LOOPBACK_HOSTS or issuer.hostname.endswith(".localhost")):
     env.problems.append(
         "USERPOOL_ISSUER_BASE_URL: tokens and passwords must not travel in clear. Use https; "
         "http is allowed on loopback hosts only."

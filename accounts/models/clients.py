@@ -51,9 +51,7 @@ class AppClient(AbstractApplication):
         max_length=32, choices=AbstractApplication.CLIENT_TYPES, default=AbstractApplication.CLIENT_PUBLIC
     )
     redirect_uris = models.TextField("callback URLs", blank=True, default="", help_text="One a line.")
-    post_logout_redirect_uris = models.TextField(
-        "sign-out URLs", blank=True, default="", help_text="One a line."
-    )
+    post_logout_redirect_uris = models.TextField("sign-out URLs", blank=True, default="", help_text="One a line.")
     default_redirect = models.CharField(
         "default redirect URI", max_length=1024, blank=True, default="", help_text="One of the callback URLs."
     )
@@ -73,9 +71,7 @@ class AppClient(AbstractApplication):
     refresh_token_validity = models.DurationField(default=timedelta(days=30))
     token_validity_units = models.JSONField(default=dict, blank=True)
     refresh_token_rotation = models.BooleanField(default=False)
-    retry_grace_period_seconds = models.PositiveSmallIntegerField(
-        default=0, validators=[MaxValueValidator(60)]
-    )
+    retry_grace_period_seconds = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(60)])
     enable_token_revocation = models.BooleanField(default=True)
     prevent_user_existence_errors = models.BooleanField(default=True)
     read_attributes = models.JSONField(null=True, blank=True, help_text="Empty: every attribute.")
@@ -175,9 +171,7 @@ class AppClient(AbstractApplication):
             raise ValidationError("An app client has at most two secrets. Delete one first.")
         value = secret or opaque.random_lower(51)
         rules.check_client_secret(value)
-        row = AppClientSecret.objects.create(
-            app_client=self, slot=free[0], secret=value, digest=opaque.digest(value)
-        )
+        row = AppClientSecret.objects.create(app_client=self, slot=free[0], secret=value, digest=opaque.digest(value))
         self.client_type = self.CLIENT_CONFIDENTIAL
         type(self).objects.filter(pk=self.pk).update(client_type=self.client_type)
         self.__dict__.pop("secret_digests", None)

@@ -170,12 +170,8 @@ class AuthorizationCode(models.Model):
         out = time_value(signed_out_at)
         expiry = time_value(expires_at)
         assert since is not None and expiry is not None  # noqa: S101 - columns that are never null
-        live = (
-            consumed_at is None and expiry > timezone.now() and bool(enabled) and (out is None or since > out)
-        )
-        grant = Grant(
-            Subject.from_row(row[13:]), scope, int(since.timestamp()), origin_jti, event_id, nonce, resource
-        )
+        live = consumed_at is None and expiry > timezone.now() and bool(enabled) and (out is None or since > out)
+        grant = Grant(Subject.from_row(row[13:]), scope, int(since.timestamp()), origin_jti, event_id, nonce, resource)
         return PresentedCode(pk, redirect_uri, challenge, consumed_at is not None, live, grant)
 
     @classmethod
@@ -269,9 +265,7 @@ class RefreshToken(models.Model):
         row = fetch(_REFRESH, (selector, app_client.pk)) if dot and len(selector) == 22 else None
         if row is None:
             return None
-        pk, digest, salt, retired_json, rotated_at, scope, resource, auth_time, origin_jti, event_id = row[
-            :10
-        ]
+        pk, digest, salt, retired_json, rotated_at, scope, resource, auth_time, origin_jti, event_id = row[:10]
         since, expiry, out, now = (
             time_value(auth_time),
             time_value(row[10]),
@@ -289,9 +283,7 @@ class RefreshToken(models.Model):
             replaced_by = _successor_in_grace(token, presented, salt, digest, retired, earliest)
         return PresentedToken(
             pk=pk,
-            grant=Grant(
-                Subject.from_row(row[14:]), scope, int(since.timestamp()), origin_jti, event_id, "", resource
-            ),
+            grant=Grant(Subject.from_row(row[14:]), scope, int(since.timestamp()), origin_jti, event_id, "", resource),
             live=live,
             current=current,
             replaced_by=replaced_by,

@@ -56,9 +56,7 @@ class UserPool(models.Model):
     auto_verified_attributes = models.JSONField(default=list, blank=True)
     case_sensitive = models.BooleanField("usernames are case-sensitive", default=False)
     deletion_protection = models.BooleanField(default=False)
-    signing_algorithm = models.CharField(
-        max_length=5, choices=SigningAlgorithm, default=SigningAlgorithm.RS256
-    )
+    signing_algorithm = models.CharField(max_length=5, choices=SigningAlgorithm, default=SigningAlgorithm.RS256)
     key_rotation_days = models.PositiveIntegerField(
         default=90, help_text="How many days a signing key signs; 0 keeps it until it is rotated by hand."
     )
@@ -176,15 +174,11 @@ class ResourceServer(models.Model):
     user_pool = models.ForeignKey(UserPool, models.CASCADE, related_name="resource_servers")
     identifier = models.CharField(max_length=256, validators=[RegexValidator(rules.SCOPE)])
     name = models.CharField(max_length=256, validators=[RegexValidator(rules.NAME_256)])
-    scopes = models.JSONField(
-        default=list, blank=True, help_text="[{ScopeName, ScopeDescription}], at most 100."
-    )
+    scopes = models.JSONField(default=list, blank=True, help_text="[{ScopeName, ScopeDescription}], at most 100.")
 
     class Meta:
         ordering = ["identifier"]
-        constraints = [
-            models.UniqueConstraint(fields=["user_pool", "identifier"], name="resource_server_in_pool")
-        ]
+        constraints = [models.UniqueConstraint(fields=["user_pool", "identifier"], name="resource_server_in_pool")]
 
     def __str__(self) -> str:
         return self.identifier

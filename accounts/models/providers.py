@@ -29,9 +29,7 @@ class IdentityProvider(models.Model):
     provider_name = models.CharField(max_length=32)
     provider_type = models.CharField(max_length=16, choices=ProviderType)
     provider_details = EncryptedJSONField(blank=True, default=dict)
-    attribute_mapping = models.JSONField(
-        default=dict, blank=True, help_text="User pool attribute to IdP claim."
-    )
+    attribute_mapping = models.JSONField(default=dict, blank=True, help_text="User pool attribute to IdP claim.")
     idp_identifiers = models.JSONField(
         default=list,
         blank=True,

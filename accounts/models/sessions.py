@@ -16,9 +16,7 @@ class SignInSession(models.Model):
 
     digest = models.CharField(max_length=43, unique=True)
     user = models.ForeignKey(PoolUser, models.CASCADE, related_name="sessions")
-    provider = models.ForeignKey(
-        IdentityProvider, models.CASCADE, null=True, blank=True, related_name="sessions"
-    )
+    provider = models.ForeignKey(IdentityProvider, models.CASCADE, null=True, blank=True, related_name="sessions")
     name_id = models.CharField(max_length=1024, blank=True, default="")
     session_index = models.CharField(max_length=512, blank=True, default="")
     auth_time = models.DateTimeField()

@@ -23,7 +23,7 @@ class UserStatus(models.TextChoices):
     UNCONFIRMED = "UNCONFIRMED", "Unconfirmed"
     CONFIRMED = "CONFIRMED", "Confirmed"
     RESET_REQUIRED = "RESET_REQUIRED", "Password reset required"
-    FORCE_CHANGE_PASSWORD = "FORCE_CHANGE_PASSWORD", "Temporary password"  # noqa: S105 - a status, not a password
+    FORCE_CHANGE_PASSWORD = "FORCE_CHANGE_PASSWORD", "Temporary password"
     EXTERNAL_PROVIDER = "EXTERNAL_PROVIDER", "From an identity provider"
 
 
@@ -34,9 +34,7 @@ class Group(models.Model):
     group_name = models.CharField(max_length=128, validators=[RegexValidator(rules.PRINTABLE)])
     description = models.CharField(max_length=2048, blank=True, default="")
     role_arn = models.CharField("role ARN", max_length=2048, blank=True, default="")
-    precedence = models.PositiveIntegerField(
-        null=True, blank=True, help_text="0 is the highest; empty the lowest."
-    )
+    precedence = models.PositiveIntegerField(null=True, blank=True, help_text="0 is the highest; empty the lowest.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -73,9 +71,7 @@ class PoolUser(AbstractBaseUser):
         constraints = [
             models.UniqueConstraint(fields=["user_pool", "username_key"], name="username_in_pool"),
             models.UniqueConstraint(fields=["user_pool", "sub"], name="sub_in_pool"),
-            models.CheckConstraint(
-                condition=models.Q(status__in=UserStatus.values), name="user_status_is_known"
-            ),
+            models.CheckConstraint(condition=models.Q(status__in=UserStatus.values), name="user_status_is_known"),
         ]
 
     def __str__(self) -> str:
@@ -133,10 +129,7 @@ class SignInAlias(models.Model):
                 row.delete()
         missing = [name for name, key in wanted.items() if name not in present or present[name].key != key]
         cls.objects.bulk_create(
-            [
-                cls(user_pool_id=user.user_pool_id, user=user, attribute=name, key=wanted[name])
-                for name in missing
-            ]
+            [cls(user_pool_id=user.user_pool_id, user=user, attribute=name, key=wanted[name]) for name in missing]
         )
 
 
