@@ -12,6 +12,7 @@ from accounts import directory, signing
 from accounts.models import AppClient, PoolUser, UserPool
 from tests import factories
 
+pytest_plugins = ["tests.needs"]
 _key_pairs: dict[str, list[jwk.JWK]] = {}
 
 

@@ -14,6 +14,9 @@ os.environ.setdefault("USERPOOL_ISSUER_BASE_URL", "https://id.example.test")
 os.environ.setdefault("USERPOOL_CONSOLE_HOST", "console.example.test")
 os.environ.setdefault("USERPOOL_DOMAIN_SUFFIX", "auth.example.test")
 os.environ.setdefault("USERPOOL_LOG_LEVEL", "WARNING")
+if os.environ.get("REDIS_URL") and (worker := os.environ.get("PYTEST_XDIST_WORKER", "")):
+    # a database for each test process: clearing the cache of one must not empty another's
+    os.environ["REDIS_URL"] = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{int(worker.removeprefix('gw')) + 1}"
 
 from userpool.settings import *  # noqa: F403 - the environment must be set first
 
