@@ -1,0 +1,61 @@
+"""Deletes rows that time has made useless, in bounded batches by primary key.
+
+A row stays while it is evidence. A consumed code is how a replay is noticed, until it would have expired anyway. A
+revoked or ended grant is what userInfo and revocation are asked about, until the last access token minted from it
+is dead. Nothing else depends on this job: expired rows are refused everywhere, and running it late, twice or on two
+workers at once changes nothing but the size of the tables.
+
+It leaves out the audit trail, whose keeping is the operator's decision.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import AuthorizationCode, RefreshToken, SigningKey, SignInSession, SignInThrottle
+
+# Cognito's bound of AccessTokenValidity: no access token outlives its grant by more
+LONGEST_ACCESS_TOKEN = timedelta(hours=24)
+THROTTLE_IDLE = timedelta(days=1)
+
+
+def _useless(now: datetime) -> Iterator[QuerySet[Any]]:
+    """Yield what may go, one queryset for each index that finds it."""
+    ended = now - LONGEST_ACCESS_TOKEN
+    yield AuthorizationCode.objects.filter(expires_at__lte=now)
+    yield RefreshToken.objects.filter(expires_at__lte=ended)
+    yield RefreshToken.objects.filter(revoked_at__lte=ended)
+    yield SignInSession.objects.filter(expires_at__lte=now)
+    yield SignInThrottle.objects.filter(
+        Q(blocked_until__isnull=True) | Q(blocked_until__lte=now), updated_at__lte=now - THROTTLE_IDLE
+    )
+    yield SigningKey.objects.filter(expires_at__lte=now)
+
+
+def purge_expired(batch: int = 1000, limit: int | None = None) -> dict[str, int]:
+    """Delete useless rows, ``batch`` at a time and ``limit`` of each kind at most; return the counts by model name.
+
+    Each batch is a transaction of its own, so that no lock is held for long and an interrupted run keeps its work.
+    """
+    deleted: dict[str, int] = {}
+    for rows in _useless(timezone.now()):
+        name = rows.model.__name__
+        left = limit - deleted.get(name, 0) if limit is not None else None
+        deleted[name] = deleted.get(name, 0) + _purge(rows, batch, left)
+    return deleted
+
+
+def _purge(rows: QuerySet[Any], batch: int, limit: int | None) -> int:
+    total = 0
+    while limit is None or total < limit:
+        size = batch if limit is None else min(batch, limit - total)
+        keys = list(rows.order_by().values_list("pk", flat=True)[:size])
+        # the condition stands again: a row may have come back to life since it was read (a throttle does)
+        _, counted = rows.filter(pk__in=keys).delete()
+        total += counted.get(rows.model._meta.label, 0)
+        if len(keys) < size:
+            break
+    return total

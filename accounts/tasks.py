@@ -1,0 +1,28 @@
+"""The scheduled jobs as Celery tasks: thin wrappers. When they run stands in the settings (CELERY_BEAT_SCHEDULE)."""
+
+import logging
+
+from celery import shared_task
+
+from accounts import cleanup, signing
+from accounts.models import UserPool
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def rotate_signing_keys() -> int:
+    """Make the signing keys that are due in any pool and return how many."""
+    made = 0
+    for pool in UserPool.objects.all():
+        try:
+            made += len(signing.rotate(pool))
+        except Exception:  # one pool's fault, say a key that nobody can decrypt, must not stop the others
+            logger.exception("The signing keys of pool %s were not rotated", pool.pk)
+    return made
+
+
+@shared_task
+def purge_expired() -> dict[str, int]:
+    """Delete what has expired and return the counts by model name."""
+    return cleanup.purge_expired()

@@ -1,0 +1,178 @@
+"""Clean-up deletes what time has made useless and keeps what is still evidence.
+
+The moments come from RFC 6749 4.1.2 (a code that is used twice revokes its tokens: its row must be there to notice),
+from Cognito's bound of AccessTokenValidity (24 hours, UserPoolClientType page: a grant is asked about for that long
+after its end), and from RFC 7517 5 with the design of accounts/signing.py (a key is published until its last token is
+dead).
+"""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.conf import settings
+from django.utils import timezone
+
+from accounts import cleanup, signing, tasks
+from accounts.models import (
+    AppClient,
+    AuthorizationCode,
+    PoolUser,
+    RefreshToken,
+    SigningKey,
+    SignInSession,
+    SignInThrottle,
+    UserPool,
+)
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SECOND = timedelta(seconds=1)
+
+
+def make_grant(app_client: AppClient, user: PoolUser, **values: Any) -> RefreshToken:
+    now = timezone.now()
+    defaults = {"created_at": now, "auth_time": now, "expires_at": now + 30 * DAY}
+    return RefreshToken.objects.create(
+        **{"selector": uuid.uuid4().hex[:22], "salt": "s", "origin_jti": str(uuid.uuid4()), "event_id": "e"}
+        | {"app_client": app_client, "user": user, "scope": "openid"}
+        | defaults
+        | values
+    )
+
+
+def make_code(app_client: AppClient, user: PoolUser, **values: Any) -> AuthorizationCode:
+    now = timezone.now()
+    return AuthorizationCode.objects.create(
+        **{"digest": uuid.uuid4().hex, "origin_jti": str(uuid.uuid4()), "event_id": "e", "auth_time": now}
+        | {"app_client": app_client, "user": user, "scope": "openid", "redirect_uri": factories.CALLBACK}
+        | values
+    )
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "consumed", "kept"),
+    [(HOUR, False, True), (HOUR, True, True), (-SECOND, False, False), (-SECOND, True, False)],
+)
+def test_a_code_stays_until_it_expires_consumed_or_not(
+    app_client: AppClient, user: PoolUser, expires_in: timedelta, consumed: bool, kept: bool
+) -> None:
+    now = timezone.now()
+    make_code(app_client, user, expires_at=now + expires_in, consumed_at=now if consumed else None)
+    assert cleanup.purge_expired()["AuthorizationCode"] == (0 if kept else 1)
+    assert AuthorizationCode.objects.exists() is kept
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "revoked_ago", "kept"),
+    [
+        (DAY, None, True),
+        (-SECOND, None, True),  # an access token of its last minute may live for 24 hours
+        (-DAY + HOUR, None, True),
+        (-DAY - SECOND, None, False),
+        (30 * DAY, SECOND, True),
+        (30 * DAY, DAY - HOUR, True),
+        (30 * DAY, DAY + SECOND, False),
+        (-DAY - SECOND, DAY + SECOND, False),
+    ],
+)
+def test_a_grant_stays_until_its_last_access_token_is_dead(
+    app_client: AppClient, user: PoolUser, expires_in: timedelta, revoked_ago: timedelta | None, kept: bool
+) -> None:
+    now = timezone.now()
+    revoked_at = now - revoked_ago if revoked_ago else None
+    make_grant(app_client, user, expires_at=now + expires_in, revoked_at=revoked_at)
+    assert cleanup.purge_expired()["RefreshToken"] == (0 if kept else 1)
+    assert RefreshToken.objects.exists() is kept
+
+
+def test_a_session_goes_when_it_has_expired(user: PoolUser) -> None:
+    now = timezone.now()
+    for digest, expires_in in (("live", HOUR), ("dead", -SECOND)):
+        SignInSession.objects.create(digest=digest, user=user, auth_time=now, expires_at=now + expires_in)
+    assert cleanup.purge_expired()["SignInSession"] == 1
+    assert list(SignInSession.objects.values_list("digest", flat=True)) == ["live"]
+
+
+def test_a_throttle_goes_when_nobody_failed_for_a_day(pool: UserPool) -> None:
+    now = timezone.now()
+    for key, idle, blocked_until in (
+        ("fresh", HOUR, None),
+        ("idle", DAY + SECOND, None),
+        ("was blocked", DAY + SECOND, now - HOUR),
+        ("still blocked", DAY + SECOND, now + HOUR),
+    ):
+        SignInThrottle.objects.create(user_pool=pool, key=key, updated_at=now - idle, blocked_until=blocked_until)
+    assert cleanup.purge_expired()["SignInThrottle"] == 2
+    assert set(SignInThrottle.objects.values_list("key", flat=True)) == {"fresh", "still blocked"}
+
+
+def test_a_signing_key_goes_when_its_last_token_is_dead_and_not_before(pool: UserPool) -> None:
+    now = timezone.now()
+    first = SigningKey.objects.filter(user_pool=pool, token_use="id")
+    first.update(not_before=now - 9 * DAY, not_after=now - 2 * DAY, expires_at=now + HOUR)
+    assert cleanup.purge_expired()["SigningKey"] == 0
+    first.update(expires_at=now - SECOND)
+    assert cleanup.purge_expired()["SigningKey"] == 1
+    assert [key.token_use for key in SigningKey.objects.filter(user_pool=pool)] == ["access"]
+
+
+def test_the_limit_bounds_a_run_and_batches_add_up(app_client: AppClient, user: PoolUser) -> None:
+    now = timezone.now()
+    for _ in range(7):
+        make_code(app_client, user, expires_at=now - HOUR)
+        make_grant(app_client, user, expires_at=now - 2 * DAY)
+        make_grant(app_client, user, revoked_at=now - 2 * DAY)
+    assert cleanup.purge_expired(batch=2, limit=5) == {
+        "AuthorizationCode": 5,
+        "RefreshToken": 5,
+        "SignInSession": 0,
+        "SignInThrottle": 0,
+        "SigningKey": 0,
+    }
+    assert cleanup.purge_expired(batch=2)["RefreshToken"] == 9
+    assert not AuthorizationCode.objects.exists()
+    assert not RefreshToken.objects.exists()
+
+
+def test_running_it_again_changes_nothing(app_client: AppClient, user: PoolUser) -> None:
+    make_code(app_client, user, expires_at=timezone.now() - HOUR)
+    cleanup.purge_expired()
+    assert set(cleanup.purge_expired().values()) == {0}
+
+
+def test_every_scheduled_job_is_a_task_that_exists() -> None:
+    current_app.loader.import_default_modules()
+    scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert scheduled == {"accounts.tasks.purge_expired", "accounts.tasks.rotate_signing_keys"}
+    assert scheduled <= set(current_app.tasks)
+
+
+def test_the_rotation_job_makes_a_successor_for_each_key_that_is_due_and_only_once(pool: UserPool) -> None:
+    other = factories.make_pool()
+    SigningKey.objects.filter(user_pool=pool).update(not_before=timezone.now() - 91 * DAY)
+    assert tasks.rotate_signing_keys() == 2
+    assert tasks.rotate_signing_keys() == 0
+    assert pool.signing_keys.count() == 4
+    assert other.signing_keys.count() == 2
+
+
+def test_a_pool_that_cannot_rotate_does_not_stop_the_others(
+    pool: UserPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = factories.make_pool()
+    SigningKey.objects.update(not_before=timezone.now() - 91 * DAY)
+    rotate = signing.rotate
+
+    def fails_for_one(which: UserPool) -> list[SigningKey]:
+        if which == pool:
+            raise ValueError("cannot be decrypted")
+        return rotate(which)
+
+    monkeypatch.setattr(signing, "rotate", fails_for_one)
+    assert tasks.rotate_signing_keys() == 2
+    assert other.signing_keys.count() == 4
+    assert pool.pk in caplog.text
