@@ -1,4 +1,4 @@
-"""What happens to every request first: an id, the true address, the tenant; and Django's own middleware, kept to the console.
+"""What happens to every request first: an id, the true address, the tenant; and Django's middleware for the console.
 
 A pool is found by the Host (its custom or prefix domain) or, on the issuer's host, by the first path segment. A path
 ``/<pool id>/...`` is served as if the application were mounted there (SCRIPT_NAME), so reverse(), cookie paths and CSRF
@@ -140,6 +140,12 @@ class UserPoolMiddleware:
         request.user_pool = pool  # type: ignore[attr-defined]
         request.urlconf = "federation.urls"
         return self.get_response(request)
+
+
+def pool_of(request: HttpRequest) -> UserPool:
+    """Return the pool that ``request`` is for; only what federation/urls.py routes to has one."""
+    pool: UserPool = request.user_pool  # type: ignore[attr-defined]
+    return pool
 
 
 def not_found() -> HttpResponse:

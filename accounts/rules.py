@@ -28,7 +28,7 @@ NAME = r"^[\w\s+=,.@-]{1,128}$"
 NAME_256 = r"^[\w\s+=,.@-]{1,256}$"
 SCOPE = r"^[\x21\x23-\x5B\x5D-\x7E]{1,256}$"
 SCOPE_NAME = r"^[\x21\x23-\x2E\x30-\x5B\x5D-\x7E]{1,256}$"
-CLIENT_SECRET = r"^[\w+]{24,64}$"
+CLIENT_SECRET = r"^[\w+]{24,64}$"  # noqa: S105 - a pattern
 DOMAIN_PREFIX = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 IDP_IDENTIFIER = r"^[\w\s+=.@-]{1,40}$"
 
@@ -196,7 +196,7 @@ def check_app_client(client: "AppClient") -> None:
             note(field, f"Give a time between {_words(low)} and {_words(high)}.")
     _check_attributes(client, note)
     if errors:
-        raise ValidationError(errors)  # type: ignore[arg-type]
+        raise ValidationError(errors)
 
 
 def _words(period: timedelta) -> str:

@@ -31,7 +31,7 @@ def start(
         digest=opaque.digest(token),
         user=user,
         provider=provider,
-        auth_time=now.replace(microsecond=0),
+        auth_time=now,
         expires_at=now + LIFETIME,
         **(upstream or {}),
     )

@@ -158,7 +158,8 @@ class AppClient(AbstractApplication):
     def secret_matches(self, secret: str) -> bool:
         """Whether ``secret`` is one of the client's secrets. Each is compared, in constant time."""
         presented = opaque.digest(secret)
-        return any([hmac.compare_digest(presented, known) for known in self.secret_digests])
+        matches = [hmac.compare_digest(presented, known) for known in self.secret_digests]
+        return True in matches
 
     def clean(self) -> None:
         rules.check_app_client(self)

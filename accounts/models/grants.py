@@ -32,7 +32,7 @@ _SUBJECT = """u.id, u.sub, u.username, u.attributes,
     (SELECT {agg}({obj}('name', g.group_name, 'role', g.role_arn, 'precedence', g.precedence))
        FROM accounts_pooluser_groups m JOIN accounts_group g ON g.id = m.group_id WHERE m.pooluser_id = u.id),
     (SELECT {agg}({obj}('userId', i.subject, 'providerName', p.provider_name, 'providerType', p.provider_type,
-                        'primary', i."primary", 'dateCreated', i.date_created))
+                        'issuer', i.issuer, 'primary', i."primary", 'dateCreated', i.date_created))
        FROM accounts_linkedidentity i JOIN accounts_identityprovider p ON p.id = i.provider_id
       WHERE i.user_id = u.id)"""
 
@@ -49,11 +49,16 @@ _REFRESH = f"""SELECT t.id, t.digest, t.salt, t.retired, t.rotated_at, t.scope, 
 _USERINFO = f"""SELECT {_SUBJECT}
     FROM accounts_refreshtoken t JOIN accounts_pooluser u ON u.id = t.user_id
     WHERE t.origin_jti = %s AND t.app_client_id = %s AND u.sub = %s AND u.enabled = {{true}}
-      AND t.revoked_at IS NULL AND (u.signed_out_at IS NULL OR u.signed_out_at <= %s)"""  # noqa: S608 - constants only
+      AND t.revoked_at IS NULL AND (u.signed_out_at IS NULL OR u.signed_out_at < t.auth_time)"""  # noqa: S608 - constants only
 
 _USERINFO_BY_SUB = f"""SELECT {_SUBJECT}
     FROM accounts_pooluser u WHERE u.user_pool_id = %s AND u.sub = %s AND u.enabled = {{true}}
       AND (u.signed_out_at IS NULL OR u.signed_out_at <= %s)"""  # noqa: S608 - constants only
+
+
+def new_id() -> str:
+    """Return a UUID for origin_jti, event_id or jti."""
+    return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class Subject:
                     "userId": link.subject,
                     "providerName": link.provider.provider_name,
                     "providerType": link.provider.provider_type,
+                    "issuer": link.issuer,
                     "primary": link.primary,
                     "dateCreated": link.date_created,
                 }
@@ -98,11 +104,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token is minted from: who, for which scopes, since when. ``auth_time`` is in epoch seconds."""
+    """What a token is minted from: who, for which scopes, signed in at which moment."""
 
     subject: Subject
     scope: str
-    auth_time: int
+    since: datetime
     origin_jti: str
     event_id: str
     nonce: str = ""
@@ -111,6 +117,11 @@ class Grant:
     @property
     def scopes(self) -> list[str]:
         return self.scope.split()
+
+    @property
+    def auth_time(self) -> int:
+        """The claim: epoch seconds. The exact moment is kept, to compare with a sign-out of the same second."""
+        return int(self.since.timestamp())
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +162,8 @@ class AuthorizationCode(models.Model):
         code = opaque.random_token()
         cls.objects.create(
             digest=opaque.digest(code),
-            origin_jti=str(uuid.uuid4()),
-            event_id=str(uuid.uuid4()),
+            origin_jti=new_id(),
+            event_id=new_id(),
             expires_at=timezone.now() + CODE_LIFETIME,
             **values,
         )
@@ -169,9 +180,10 @@ class AuthorizationCode(models.Model):
         since = time_value(auth_time)
         out = time_value(signed_out_at)
         expiry = time_value(expires_at)
-        assert since is not None and expiry is not None  # noqa: S101 - columns that are never null
+        assert since is not None  # noqa: S101 - a column that is never null
+        assert expiry is not None  # noqa: S101 - likewise
         live = consumed_at is None and expiry > timezone.now() and bool(enabled) and (out is None or since > out)
-        grant = Grant(Subject.from_row(row[13:]), scope, int(since.timestamp()), origin_jti, event_id, nonce, resource)
+        grant = Grant(Subject.from_row(row[13:]), scope, since, origin_jti, event_id, nonce, resource)
         return PresentedCode(pk, redirect_uri, challenge, consumed_at is not None, live, grant)
 
     @classmethod
@@ -250,7 +262,7 @@ class RefreshToken(models.Model):
             user_id=grant.subject.pk,
             scope=grant.scope,
             resource=grant.resource,
-            auth_time=datetime.fromtimestamp(grant.auth_time, UTC),
+            auth_time=grant.since,
             origin_jti=grant.origin_jti,
             event_id=grant.event_id,
             created_at=now,
@@ -272,7 +284,8 @@ class RefreshToken(models.Model):
             time_value(row[13]),
             timezone.now(),
         )
-        assert since is not None and expiry is not None  # noqa: S101 - columns that are never null
+        assert since is not None  # noqa: S101 - a column that is never null
+        assert expiry is not None  # noqa: S101 - likewise
         live = row[11] is None and expiry > now and bool(row[12]) and (out is None or since > out)
         retired = [(str(known), float(at)) for known, at in json_value(retired_json)]
         presented = opaque.digest(token)
@@ -283,7 +296,7 @@ class RefreshToken(models.Model):
             replaced_by = _successor_in_grace(token, presented, salt, digest, retired, earliest)
         return PresentedToken(
             pk=pk,
-            grant=Grant(Subject.from_row(row[14:]), scope, int(since.timestamp()), origin_jti, event_id, "", resource),
+            grant=Grant(Subject.from_row(row[14:]), scope, since, origin_jti, event_id, "", resource),
             live=live,
             current=current,
             replaced_by=replaced_by,
@@ -318,13 +331,14 @@ class RefreshToken(models.Model):
     def subject_of(cls, app_client: AppClient, sub: str, origin_jti: str, issued_at: int) -> Subject | None:
         """Return the user behind an access token, or None when its grant or its user does not stand any more.
 
-        Without ``origin_jti`` (a client with token revocation off) only the user is asked. One statement.
+        Without ``origin_jti`` (a client with token revocation off) only the user is asked. ``iat`` has no fractions:
+        a token of the very second of a global sign-out may be from after it and passes. One statement.
         """
-        issued = time_param(datetime.fromtimestamp(issued_at, UTC))
         if origin_jti:
-            row = fetch(_USERINFO, (origin_jti, app_client.pk, sub, issued))
+            row = fetch(_USERINFO, (origin_jti, app_client.pk, sub))
         else:
-            row = fetch(_USERINFO_BY_SUB, (app_client.user_pool_id, sub, issued))
+            issued_by = time_param(datetime.fromtimestamp(issued_at + 1, UTC))
+            row = fetch(_USERINFO_BY_SUB, (app_client.user_pool_id, sub, issued_by))
         return Subject.from_row(row) if row else None
 
 

@@ -28,7 +28,7 @@ class SigningAlgorithm(models.TextChoices):
     ES256 = "ES256", "ES256 (smaller and faster; not every Cognito client verifies it)"
 
 
-class UserPool(models.Model):
+class UserPool(models.Model):  # type: ignore[django-manager-missing] # the toolkit is untyped
     """A directory of users with its own issuer, keys, app clients and identity providers."""
 
     id = models.CharField(

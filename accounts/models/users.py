@@ -128,9 +128,8 @@ class SignInAlias(models.Model):
             if wanted.get(name) != row.key:
                 row.delete()
         missing = [name for name, key in wanted.items() if name not in present or present[name].key != key]
-        cls.objects.bulk_create(
-            [cls(user_pool_id=user.user_pool_id, user=user, attribute=name, key=wanted[name]) for name in missing]
-        )
+        for name in missing:
+            cls.objects.create(user_pool_id=user.user_pool_id, user=user, attribute=name, key=wanted[name])
 
 
 class LinkedIdentity(models.Model):
@@ -139,6 +138,7 @@ class LinkedIdentity(models.Model):
     user = models.ForeignKey(PoolUser, models.CASCADE, related_name="identities")
     provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="identities")
     subject = models.CharField(max_length=512)
+    issuer = models.CharField(max_length=1024, blank=True, default="", help_text="Empty for social providers.")
     primary = models.BooleanField(default=False)
     date_created = models.DateTimeField(auto_now_add=True)
 

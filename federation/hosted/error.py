@@ -1,8 +1,112 @@
-"""The hosted error page."""
+"""``/error``: what went wrong, for the person in front of the browser.
 
+The address carries a code; the words come from here. Nothing of the request is shown but the id under which an
+operator finds it in the log, and that only when this server signed it.
+"""
+
+import logging
+
+from django.core import signing
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from accounts.tracing import current_request_id
+from federation import errors, responses
+
+log = logging.getLogger("userpool.request")
+SALT = "userpool.error"
+
+# code: title, message, advice
+WORDS: dict[str, tuple[str, str, str]] = {
+    "redirect_mismatch": (
+        "This sign-in link is not set up correctly",
+        "The app asked to be sent back to an address that is not registered for it.",
+        "Go back to the app and try again. If it happens again, tell the people who run the app.",
+    ),
+    "invalid_client": (
+        "We do not know this app",
+        "The sign-in link names an app that is not registered here.",
+        "Check that you followed the right link, or tell the people who run the app.",
+    ),
+    "invalid_request": (
+        "This request cannot be used",
+        "Something in the link is missing or malformed.",
+        "Go back to the app and start again.",
+    ),
+    "not_found": (
+        "There is nothing here",
+        "The address does not lead to a page of this sign-in service.",
+        "Check the address, or go back to the app and start again.",
+    ),
+    "csrf": (
+        "This page was open for too long",
+        "For your safety the form could not be accepted.",
+        "Go back, reload the page and try again. Cookies must be allowed for this site.",
+    ),
+    "logout_mismatch": (
+        "You cannot be sent back from here",
+        "The app asked to be sent back to an address that is not registered for signing out.",
+        "You can close this window. If it happens again, tell the people who run the app.",
+    ),
+    "server_error": (
+        "Something went wrong",
+        "The fault is on our side, and it has been recorded.",
+        "Try again in a moment. If it happens again, tell your administrator and give the number below.",
+    ),
+}
+
+
+def redirect_to(request: HttpRequest, error: errors.HostedPageError) -> HttpResponse:
+    """Log the refusal and send the browser to /error, as Cognito does (W 3.6)."""
+    log.warning("refused on a hosted page: %s", error.code, extra={"client": error.client_id[:128]})
+    fields = {"error": error.code}
+    if error.client_id:
+        fields["client_id"] = error.client_id[:128]
+    fields["request_id"] = signing.Signer(salt=SALT).sign(current_request_id())
+    return responses.redirect(responses.with_query(reverse("error"), fields))
+
+
+def view(request: HttpRequest) -> HttpResponse:
+    """GET /error."""
+    if request.method not in ("GET", "HEAD"):
+        return responses.method_not_allowed("GET, HEAD")
+    return show(request, request.GET.get("error", ""), request.GET.get("request_id", ""))
+
+
+def show(request: HttpRequest, code: str, signed_id: str = "", status: int = 400) -> HttpResponse:
+    """Render the page for ``code``; an unknown code gets the general words."""
+    known = code if code in WORDS else "invalid_request"
+    title, message, advice = WORDS[known]
+    try:
+        request_id = signing.Signer(salt=SALT).unsign(signed_id)
+    except signing.BadSignature:
+        request_id = current_request_id()
+    context = {
+        "title": title,
+        "message": message,
+        "advice": advice,
+        "error_code": known,
+        "request_id": request_id,
+    }
+    return responses.page(request, "hosted/error.html", context, status=status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """Answer a form whose CSRF token is missing or foreign."""
-    return HttpResponse(status=403)
+    """Answer a form whose CSRF token is missing or foreign (settings.CSRF_FAILURE_VIEW)."""
+    log.warning("csrf: %s", reason)
+    return show(request, "csrf", status=403)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404 on a pool's host (handler404)."""
+    return show(request, "not_found", status=404)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """400 for what Django itself refuses (handler400)."""
+    return show(request, "invalid_request")
+
+
+def failure(request: HttpRequest) -> HttpResponse:
+    """500 for what nobody caught (handler500)."""
+    return show(request, "server_error", status=500)

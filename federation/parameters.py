@@ -1,0 +1,68 @@
+"""Request parameters, decoded strictly.
+
+Django replaces what is not UTF-8 and keeps the last of repeated parameters. Here the first is an error, because
+``state`` must come back as it was sent, and the second is remembered, because RFC 6749 3.1 forbids it. A parameter
+without a value is one that was not sent (same paragraph).
+"""
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from django.http import HttpRequest
+from django.http.request import RawPostDataException, UnreadablePostError
+
+from federation.errors import InvalidRequest
+
+FORM = "application/x-www-form-urlencoded"
+MAX_FIELDS = 60
+MAX_QUERY = 16_000
+MAX_BODY = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Names to values, and the names that came more than once (their first value is kept)."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
+
+    def get(self, name: str, default: str = "") -> str:
+        return self.values.get(name, default)
+
+
+def decode(raw: str, limit: int = MAX_QUERY) -> Parameters:
+    """Return the parameters in ``raw``; raise InvalidRequest when they are too many, too long or not UTF-8."""
+    if len(raw) > limit:
+        raise InvalidRequest("The request is too large.")
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError as error:
+        raise InvalidRequest("The parameters are malformed.") from error
+    values: dict[str, str] = {}
+    repeated = set()
+    for name, value in pairs:
+        if name in values:
+            repeated.add(name)
+        elif value:
+            if "\x00" in value:
+                raise InvalidRequest("The parameters are malformed.")
+            values[name] = value
+    return Parameters(values, frozenset(repeated))
+
+
+def from_query(request: HttpRequest) -> Parameters:
+    return decode(request.META.get("QUERY_STRING", ""))
+
+
+def from_body(request: HttpRequest) -> Parameters:
+    """Return the parameters of a form body; raise InvalidRequest for another media type or an unreadable body."""
+    if (request.content_type or "").strip().lower() != FORM:
+        raise InvalidRequest(f"The body must be {FORM}.")
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not str(length).isdigit() or int(length) > MAX_BODY:
+        raise InvalidRequest("The request is too large.")
+    try:
+        raw = request.body.decode("ascii")
+    except (UnicodeDecodeError, UnreadablePostError, RawPostDataException) as error:
+        raise InvalidRequest("The body is malformed.") from error
+    return decode(raw, MAX_BODY)

@@ -1,0 +1,144 @@
+"""The only place where answers are written: JSON, redirects, the auto-submitted form, the Bearer challenge.
+
+Redirects are made here and nowhere else, and only to a Target, which exists once the client and its redirect_uri are
+proven.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.encoding import iri_to_uri
+
+from federation.errors import OAuthError
+
+JSON = "application/json;charset=UTF-8"
+CORS_HEADERS = "authorization, content-type, x-requested-with, amz-sdk-invocation-id, amz-sdk-request, x-amz-user-agent"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action {}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an authorization response goes: a proven redirect_uri and how the response travels to it."""
+
+    redirect_uri: str
+    state: str
+    mode: str
+    """query, fragment or form_post."""
+    issuer: str
+    describes_errors: bool = True
+
+
+def json_response(body: Mapping[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(json.dumps(body, separators=(",", ":")), status=status, content_type=JSON)
+
+
+def error_json(error: OAuthError, status: int = 0, describe: bool = False) -> HttpResponse:
+    """The error body of RFC 6749 5.2. Cognito sends the code alone (W 4.5)."""
+    body = {"error": error.code}
+    if describe and error.description:
+        body["error_description"] = error.description
+    return json_response(body, status or error.status)
+
+
+def redirect(url: str) -> HttpResponse:
+    """A 302 to ``url``, whatever its scheme: apps register myapp://callback."""
+    response = HttpResponse(status=302)
+    response["Location"] = iri_to_uri(url)
+    return response
+
+
+def with_query(url: str, fields: Mapping[str, str]) -> str:
+    """Return ``url`` with ``fields`` appended to its query, byte for byte what was registered before them."""
+    if not fields:
+        return url
+    joiner = "&" if "?" in url else "?"
+    return f"{url}{'' if url.endswith(('?', '&')) else joiner}{urlencode(fields)}"
+
+
+def authorization_response(request: HttpRequest, target: Target, fields: Mapping[str, str]) -> HttpResponse:
+    """Send ``fields`` to the app, with ``state`` as it came and ``iss`` (RFC 9207)."""
+    sent = {**fields}
+    if target.state:
+        sent["state"] = target.state
+    sent["iss"] = target.issuer
+    if target.mode == "form_post":
+        context = {"action": target.redirect_uri, "fields": list(sent.items())}
+        return page(request, "hosted/form_post.html", context, form_action=target.redirect_uri)
+    if target.mode == "fragment":
+        return redirect(f"{target.redirect_uri}#{urlencode(sent)}")
+    return redirect(with_query(target.redirect_uri, sent))
+
+
+def error_redirect(request: HttpRequest, target: Target, error: OAuthError) -> HttpResponse:
+    """Send ``error`` to the app; the description first, as Cognito does (W 3.5)."""
+    fields = {"error_description": error.description} if error.description else {}
+    return authorization_response(request, target, {**fields, "error": error.code})
+
+
+def page(
+    request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200, form_action: str = ""
+) -> HttpResponse:
+    """Render a hosted page. ``form_action``: the URL whose origin a form may end at, besides our own.
+
+    Chromium applies form-action to the redirects that follow a POST, so the app's origin must be in it.
+    """
+    pool = getattr(request, "user_pool", None)
+    response = render(request, template, {"pool_name": pool.name if pool else "", **context}, status=status)
+    response["Content-Security-Policy"] = PAGE_POLICY.format(f"'self' {_origin(form_action)}".strip())
+    return response
+
+
+def _origin(url: str) -> str:
+    """The CSP source for ``url``: its origin, or its scheme for an app's own."""
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        return f"{parts.scheme}:"
+    host = (parts.hostname or "").encode("idna").decode() if not (parts.hostname or "").isascii() else parts.hostname
+    host = f"[{host}]" if ":" in (host or "") else host
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+
+def challenge(error: OAuthError, scheme: str, status: int = 0, code: str = "") -> HttpResponse:
+    """A refusal of the userInfo endpoint (RFC 6750 3). Cognito leaves the scheme word out."""
+    body = {"error": code or error.code, "error_description": error.description}
+    response = json_response(body, status or error.status)
+    response["WWW-Authenticate"] = f'{scheme}error="{code or error.code}", error_description="{error.description}"'
+    return response
+
+
+def allow_any_origin(response: HttpResponse) -> HttpResponse:
+    """Cognito sends this on token, revoke and userInfo (W 1.3); browsers need it on the issuer's documents too."""
+    response["Access-Control-Allow-Origin"] = "*"
+    response["Access-Control-Expose-Headers"] = "x-amz-cognito-request-id, WWW-Authenticate"
+    return response
+
+
+def preflight(methods: str) -> HttpResponse:
+    """Answer OPTIONS: any origin, no credentials."""
+    response = allow_any_origin(HttpResponse(status=204))
+    response["Access-Control-Allow-Methods"] = methods
+    response["Access-Control-Allow-Headers"] = CORS_HEADERS
+    response["Access-Control-Max-Age"] = "86400"
+    return response
+
+
+def method_not_allowed(methods: str) -> HttpResponse:
+    """405 with an empty body (W 1.3)."""
+    response = HttpResponse(status=405)
+    response["Allow"] = methods
+    return response
+
+
+def secure_cookies() -> bool:
+    return bool(settings.HTTPS)

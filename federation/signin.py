@@ -1,0 +1,117 @@
+"""From an authorization request to its answer: is a session good enough, and what is issued for it.
+
+W 3.2 and OpenID Connect Core 3.1.2. Every sign-in ends in ``finish``, however the user was authenticated.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from accounts import sessions
+from accounts.models import AuthorizationCode, IdentityProvider, PoolUser, SignInSession
+from accounts.models.grants import Grant, Subject, new_id
+from federation import errors, responses, tokens
+from federation.authorize_request import AuthorizeRequest, RefusedRequest
+from federation.responses import Target
+
+log = logging.getLogger("userpool.signin")
+
+
+@contextmanager
+def reported_to(target: Target) -> Iterator[None]:
+    """Inside, a refusal is the app's to hear; so is a failure of ours, as server_error, once it is in the log."""
+    try:
+        yield
+    except errors.OAuthError as error:
+        raise RefusedRequest(error, target) from error
+    except (RefusedRequest, errors.HostedPageError):
+        raise
+    except Exception as error:
+        log.exception("unexpected failure during sign-in")
+        raise RefusedRequest(errors.ServerError(), target) from error
+
+
+def usable_session(request: HttpRequest, asked: AuthorizeRequest) -> SignInSession | None:
+    """Return the browser's session if it may answer ``asked`` without a page; raise InvalidRequest for a bad hint."""
+    if "login" in asked.prompt:
+        return None
+    session = sessions.current(request, asked.pool)
+    if session is None or not _same_method(session, asked):
+        return None
+    if asked.max_age is not None and session.auth_time + timedelta(seconds=asked.max_age) <= timezone.now():
+        return None
+    if asked.id_token_hint and _hinted_sub(asked) != session.user.sub:
+        return None
+    return session
+
+
+def _same_method(session: SignInSession, asked: AuthorizeRequest) -> bool:
+    """A session answers for the provider that it came from (W 3.2), if the client has that provider."""
+    if asked.provider is not None:
+        return session.provider_id == asked.provider.pk
+    if asked.names_cognito or session.provider_id is None:
+        return session.provider_id is None and asked.client.cognito_sign_in
+    return any(provider.pk == session.provider_id for provider in asked.client.providers)
+
+
+def _hinted_sub(asked: AuthorizeRequest) -> str:
+    try:
+        hint = tokens.verify(asked.pool, asked.id_token_hint, "id", allow_expired=True)
+    except tokens.InvalidJwt as error:
+        raise errors.InvalidRequest("id_token_hint is not an ID token of this issuer.") from error
+    return str(hint.get("sub"))
+
+
+def sign_in(
+    request: HttpRequest, asked: AuthorizeRequest, user: PoolUser, provider: IdentityProvider | None = None
+) -> HttpResponse:
+    """Start the session of a user who has just been authenticated, and answer the app."""
+    session, cookie = sessions.start(request, user, provider)
+    asked.pool.users.filter(pk=user.pk).update(last_login=session.auth_time)
+    log.info("signed in", extra={"pool": asked.pool.pk, "client": asked.client.client_id, "sub": user.sub})
+    response = finish(request, asked, session)
+    sessions.set_cookie(response, cookie)
+    return response
+
+
+def finish(request: HttpRequest, asked: AuthorizeRequest, session: SignInSession) -> HttpResponse:
+    """Issue what ``asked`` asked for on the strength of ``session``: a code, or tokens."""
+    if asked.response_type == "token":
+        return responses.authorization_response(request, asked.target, _implicit(asked, session))
+    code = AuthorizationCode.issue(
+        app_client=asked.client,
+        user=session.user,
+        redirect_uri=asked.target.redirect_uri,
+        scope=asked.scope,
+        nonce=asked.nonce,
+        code_challenge=asked.code_challenge,
+        resource=asked.resource,
+        auth_time=session.auth_time,
+    )
+    return responses.authorization_response(request, asked.target, {"code": code})
+
+
+def _implicit(asked: AuthorizeRequest, session: SignInSession) -> dict[str, str]:
+    """The fragment of response_type=token, in the order that captures show (W 3.4); never a refresh token."""
+    grant = Grant(
+        subject=Subject.of(session.user),
+        scope=asked.scope,
+        since=session.auth_time,
+        origin_jti=new_id(),
+        event_id=new_id(),
+        nonce=asked.nonce,
+        resource=asked.resource,
+    )
+    tokens.open_grant(asked.client, grant, with_token=False)
+    answer = tokens.mint(asked.pool, asked.client, grant).as_response()
+    return {name: str(value) for name, value in answer.items()}
+
+
+def begin_upstream(request: HttpRequest, asked: AuthorizeRequest, provider: IdentityProvider) -> HttpResponse:
+    """Send the browser to ``provider``; raise ServerError while this server has no way to speak to it."""
+    log.warning("no upstream for provider", extra={"pool": asked.pool.pk, "provider": provider.provider_name})
+    raise errors.ServerError("Sign-in with this identity provider is not available.")
