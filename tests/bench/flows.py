@@ -5,7 +5,6 @@ join when the server speaks to identity providers.
 """
 
 import base64
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from urllib.parse import urlencode
 
 from accounts.models import AppClient
 from tests.bench import seed
-from tests.bench.load import exchange
 from tests.bench.server import SUFFIX
 
 MISSING = ("oidc_sign_in", "saml_acs")
@@ -51,10 +49,13 @@ def basic(client: AppClient) -> dict[str, str]:
 
 
 class Flows:
-    """The flows against the server at ``port``. The load names the pool by its domain, as production does."""
+    """The flows against the server at ``port``. The load names the pool by its domain, as production does.
 
-    def __init__(self, port: int, scene: seed.Scene) -> None:
-        self.port, self.scene = port, scene
+    ``ask`` sends one request and returns the whole answer: for what must be known before a round.
+    """
+
+    def __init__(self, port: int, scene: seed.Scene, ask: Callable[[bytes], bytes]) -> None:
+        self.scene, self.ask = scene, ask
         self.host, self.issuer_host = f"{seed.DOMAIN}.{SUFFIX}:{port}", f"localhost:{port}"
         self._stored: list[bytes] = []
         self._bearers: list[bytes] = []
@@ -98,8 +99,8 @@ class Flows:
 
     def _userinfo(self, count: int) -> list[bytes]:
         if not self._bearers:
-            answers = [exchange(self.port, refresh) for refresh in self._refresh(STORED_GRANTS)]
-            tokens = [json.loads(answer.partition(b"\r\n\r\n")[2])["access_token"] for answer in answers]
+            answers = [self.ask(refresh).decode() for refresh in self._refresh(STORED_GRANTS)]
+            tokens = [_only(r'"access_token": ?"([^"]+)"', answer) for answer in answers]
             headers = [{"Authorization": f"Bearer {token}"} for token in tokens]
             self._bearers = [request(self.host, "/oauth2/userInfo", header) for header in headers]
         return list(islice(cycle(self._bearers), count))
@@ -122,12 +123,17 @@ class Flows:
             query |= {"scope": seed.SCOPE, "state": "s" * 22, "nonce": "n" * 22}
             query |= {"code_challenge": seed.CHALLENGE, "code_challenge_method": "S256"}
             target = f"/login?{urlencode(query)}"
-            page = exchange(self.port, request(self.host, target)).decode()
-            cookie = re.search(r"(?i)set-cookie: (XSRF-TOKEN=[^;\r]+)", page)
-            hidden = re.search(r'name="_csrf"[^>]*value="([^"]+)"', page)
-            if not cookie or not hidden:
-                raise SystemExit(f"The sign-in page has no form:\n{page[:1000]}")
-            headers = {"Cookie": cookie[1], "Origin": f"http://{self.host}"}
-            form = {"_csrf": hidden[1], "username": seed.USERNAME, "password": seed.PASSWORD}
+            page = self.ask(request(self.host, target)).decode()
+            headers = {"Cookie": _only(r"(?i)set-cookie: *(XSRF-TOKEN=[^;\r]+)", page), "Origin": f"http://{self.host}"}
+            token = _only(r'name="_csrf"[^>]*value="([^"]+)"', page)
+            form = {"_csrf": token, "username": seed.USERNAME, "password": seed.PASSWORD}
             self._form = request(self.host, target, headers, form)
         return [self._form] * count
+
+
+def _only(pattern: str, answer: str) -> str:
+    """Return what ``pattern`` captures in ``answer``; raise SystemExit with the answer when it is not there."""
+    found = re.search(pattern, answer)
+    if found is None:
+        raise SystemExit(f"Not found in the answer: {pattern}\n{answer[:1500]}")
+    return found[1]

@@ -4,6 +4,7 @@ import argparse
 import statistics
 import sys
 import time
+from functools import partial
 
 from django.core.management import call_command
 from django.db import connection
@@ -11,7 +12,7 @@ from django.db import connection
 from tests.bench import cpu, report, seed
 from tests.bench.floors import Floors
 from tests.bench.flows import Flow, Flows
-from tests.bench.load import Outcome, drive
+from tests.bench.load import Outcome, drive, exchange
 from tests.bench.report import Samples
 
 WARM_UP = 100
@@ -33,7 +34,7 @@ class Run:
     """The rounds of every flow against one server and one database, told apart by process id."""
 
     def __init__(self, port: int, scene: seed.Scene, server: int, database: int, core: int | None) -> None:
-        self._port, self._flows = port, Flows(port, scene)
+        self._port, self._flows = port, Flows(port, scene, partial(exchange, port))
         self._server, self._database, self._core = server, database, core
         self._floors = Floors()
         self._sign: list[float] = []

@@ -46,7 +46,7 @@ class Scene:
 
     def codes(self, count: int) -> list[str]:
         """Return ``count`` unspent authorization codes of the web client, stored in one transaction."""
-        now = timezone.now().replace(microsecond=0)
+        now = timezone.now()
         row = {"app_client": self.web, "user": self.user, "redirect_uri": CALLBACK, "scope": SCOPE}
         row |= {"nonce": "n" * 22, "code_challenge": CHALLENGE, "auth_time": now}
         with transaction.atomic():
@@ -54,7 +54,7 @@ class Scene:
 
     def refresh_tokens(self, client: AppClient, count: int) -> list[str]:
         """Return ``count`` refresh tokens of ``client``, each of a grant of its own, stored in one transaction."""
-        subject, now = Subject.of(self.user), int(timezone.now().timestamp())
+        subject, now = Subject.of(self.user), timezone.now()
         grants = [Grant(subject, SCOPE, now, str(uuid.uuid4()), str(uuid.uuid4())) for _ in range(count)]
         with transaction.atomic():
             return [RefreshToken.open(grant, client) for grant in grants]
