@@ -39,6 +39,15 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
                 id="userpool.W001",
             )
         )
+    if not settings.USERPOOL_TRUSTED_PROXIES:
+        found.append(
+            Warning(
+                "No trusted proxies: behind a proxy every browser seems to have the proxy's address, and one of them "
+                "that guesses passwords locks all of them out.",
+                hint="Set USERPOOL_TRUSTED_PROXIES to the proxy's addresses; silence this where there is no proxy.",
+                id="userpool.W003",
+            )
+        )
     if not settings.REDIS_URL:
         found.append(
             Warning(

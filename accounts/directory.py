@@ -55,6 +55,8 @@ def forget() -> None:
 
 
 def pool_by_id(pool_id: str) -> UserPool | None:
+    if len(pool_id) > 55 or "\x00" in pool_id:
+        return None
     return remember(("pool", pool_id), lambda: _load_pool(pk=pool_id))
 
 

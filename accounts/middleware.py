@@ -37,7 +37,8 @@ HEADERS = {
     "Pragma": "no-cache",
     "Expires": "0",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # no-referrer would make browsers send "Origin: null" with our own forms, and the CSRF check refuse them
+    "Referrer-Policy": "same-origin",
 }
 HSTS = "max-age=31536000 ; includeSubDomains"
 

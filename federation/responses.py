@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.encoding import iri_to_uri
@@ -34,7 +33,6 @@ class Target:
     mode: str
     """query, fragment or form_post."""
     issuer: str
-    describes_errors: bool = True
 
 
 def json_response(body: Mapping[str, Any], status: int = 200) -> HttpResponse:
@@ -138,7 +136,3 @@ def method_not_allowed(methods: str) -> HttpResponse:
     response = HttpResponse(status=405)
     response["Allow"] = methods
     return response
-
-
-def secure_cookies() -> bool:
-    return bool(settings.HTTPS)
