@@ -28,7 +28,7 @@ for (const button of document.querySelectorAll(".reveal")) {
 // The password policy, ticked off as one types. The server decides; these are its tests in accounts/passwords.py.
 const SYMBOLS = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- ";
 const TESTS = {
-  length: (password, rule) => [...password].length >= parseInt(rule.textContent.match(/\d+/), 10),
+  length: (password, rule) => [...password].length >= Number(rule.dataset.min),
   lower: (password) => /\p{Lowercase}/u.test(password),
   upper: (password) => /\p{Uppercase}/u.test(password),
   number: (password) => /[0-9]/.test(password),
