@@ -25,7 +25,7 @@ USERPOOL_DATA_DIR = Path(env.text("USERPOOL_DATA_DIR", str(BASE_DIR / "var")))
 def development_secrets() -> dict[str, str]:
     path = USERPOOL_DATA_DIR / "development-secrets.json"
     if not path.exists():
-        USERPOOL_DATA_DIR.mkdir(parents=True, exist_ok=True)
+        USERPOOL_DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
         path.touch(mode=0o600)
         path.write_text(json.dumps({"SECRET_KEY": secrets.token_urlsafe(48), "USERPOOL_ENCRYPTION_KEYS": key}))
@@ -127,7 +127,7 @@ health_checks = env.flag("DATABASE_HEALTH_CHECKS")
 DATABASE_URL = env.text("DATABASE_URL") or f"sqlite:///{USERPOOL_DATA_DIR / 'userpool.sqlite3'}"
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=None)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    USERPOOL_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    USERPOOL_DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
         # IMMEDIATE takes the write lock at BEGIN: a transaction that reads and then writes cannot be overtaken
         "transaction_mode": "IMMEDIATE",

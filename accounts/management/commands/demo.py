@@ -1,0 +1,228 @@
+"""``manage.py demo``: Userpool on one machine, with a pool, its sign-in page, a sample client app and the schedule.
+
+For development only. It migrates the database of the data folder, applies examples/demo.yaml, and makes an operator.
+The server and the sample app are processes of their own; the scheduled jobs run here, in a thread of Celery's, so
+that exactly one process runs them. Everything ends with this command: Ctrl-C, SIGTERM, or a closed terminal.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import yaml
+from celery import current_app
+from celery.beat import EmbeddedService, Scheduler
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import Operator
+
+START_TIMEOUT = 60
+STOP_TIMEOUT = 15
+PORT, SAMPLE_PORT = 8000, 8001
+OPERATOR = "admin"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the printed text needs to know of examples/demo.yaml."""
+
+    pool_id: str
+    client_id: str
+    username: str
+    password: str
+
+    @classmethod
+    def read(cls, text: str, callback: str) -> "Demo":
+        """Return the pool whose client has ``callback``, and its first user; raise CommandError without one."""
+        for pool in yaml.safe_load_all(text):
+            users = [user for user in pool.get("Users", []) if user.get("Password")]
+            for client in pool.get("UserPoolClients", []):
+                if callback in client.get("CallbackURLs", []) and users:
+                    user = users[0]
+                    return cls(pool["UserPool"]["Id"], client["ClientId"], user["Username"], user["Password"])
+        raise CommandError(f"examples/demo.yaml has no pool with users and a client that returns to {callback}.")
+
+
+class Command(BaseCommand):
+    """Runs until it is told to stop."""
+
+    help = "Runs Userpool with a demo pool, a sample client app and the scheduled jobs, on this machine."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--port", type=int, default=PORT, help="of Userpool")
+        parser.add_argument("--sample-port", type=int, default=SAMPLE_PORT, help="of the sample app")
+
+    def handle(self, *args: Any, port: int, sample_port: int, **options: Any) -> None:
+        if not settings.USERPOOL_DEVELOPMENT:
+            raise CommandError("The demo is for development: USERPOOL_DEVELOPMENT=1 python manage.py demo")
+        for name in ("SIGTERM", "SIGHUP"):
+            signal.signal(getattr(signal, name), _interrupt)
+        base, sample = f"http://localhost:{port}", f"http://localhost:{sample_port}"
+        require_free(port, "--port")
+        require_free(sample_port, "--sample-port")
+        try:
+            call_command("migrate", verbosity=0)
+            demo = self.apply(base, sample)
+            password = operator_password(settings.USERPOOL_DATA_DIR / "demo-operator-password")
+            with contextlib.ExitStack() as running:
+                server = running.enter_context(process(server_command(port), base))
+                wait_for(f"{base}/{demo.pool_id}/.well-known/jwks.json", server)
+                app = running.enter_context(process(sample_command(base, demo, sample_port), base, capture=True))
+                link = sign_in_link(app)
+                running.enter_context(schedule())
+                self.stdout.write(words(link, base, sample, demo, password))
+                self.stdout.flush()
+                watch({"The server": server, "The sample app": app})
+        except KeyboardInterrupt:
+            self.stdout.write("\nStopped.")
+
+    def apply(self, base: str, sample: str) -> Demo:
+        """Apply the demo pools, moved to the ports of this run."""
+        source = settings.BASE_DIR / "examples" / "demo.yaml"
+        text = source.read_text(encoding="utf-8")
+        moved = text.replace(f"http://localhost:{PORT}", base).replace(f"http://localhost:{SAMPLE_PORT}", sample)
+        if moved != text:
+            source = settings.USERPOOL_DATA_DIR / "demo.yaml"
+            source.write_text(moved, encoding="utf-8")
+        call_command("apply", str(source), stdout=io.StringIO())
+        return Demo.read(moved, f"{sample}/callback")
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def require_free(port: int, option: str) -> None:
+    """Raise CommandError when something listens on ``port``."""
+    with socket.socket() as probe:
+        # as servers do: a port that was closed a moment ago is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(
+                f'Port {port} is in use. Stop what listens there, or choose another: make demo ARGS="{option} 8080"'
+            ) from error
+
+
+def operator_password(path: Path) -> str:
+    """Make the demo's operator once and return the password, which is kept in ``path``; empty when it was changed."""
+    operator = Operator.objects.filter(username=OPERATOR).first()
+    if operator is None or not path.exists():
+        operator = operator or Operator(username=OPERATOR, is_staff=True, is_superuser=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(12), encoding="utf-8")
+        operator.set_password(path.read_text(encoding="utf-8"))
+        operator.save()
+    password = path.read_text(encoding="utf-8")
+    return password if operator.check_password(password) else ""
+
+
+def server_command(port: int) -> list[str]:
+    module, _, attribute = settings.WSGI_APPLICATION.rpartition(".")
+    # more than one thread: a pool may be another pool's identity provider, and then the server calls itself
+    threads = ["--workers", "1", "--blocking-threads", "4"]
+    quiet = ["--no-ws", "--no-access-log", "--log-level", "warning"]
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    return [sys.executable, "-m", "granian", "--interface", "wsgi", *address, *threads, *quiet, f"{module}:{attribute}"]
+
+
+def sample_command(base: str, demo: Demo, port: int) -> list[str]:
+    script = str(settings.BASE_DIR / "examples" / "sample_app.py")
+    issuer = f"{base}/{demo.pool_id}"
+    return [sys.executable, script, "--issuer", issuer, "--client-id", demo.client_id, "--port", str(port)]
+
+
+@contextlib.contextmanager
+def process(command: list[str], base: str, capture: bool = False) -> Iterator["subprocess.Popen[str]"]:
+    """Run a child until the block ends, then ask it to stop and wait for it."""
+    environment = {"USERPOOL_LOG_LEVEL": "WARNING"} | os.environ | {"USERPOOL_ISSUER_BASE_URL": base}
+    child = subprocess.Popen(  # noqa: S603 - the command is ours
+        command,
+        cwd=settings.BASE_DIR,
+        env=environment,
+        stdout=subprocess.PIPE if capture else None,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for this process, which stops its children in order
+    )
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def wait_for(url: str, server: "subprocess.Popen[str]") -> None:
+    """Wait until ``url`` answers; raise CommandError when the server ends or takes too long."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            urlopen(url, timeout=5).close()  # noqa: S310 - an http URL of our own making
+        except (URLError, OSError):
+            time.sleep(0.1)
+        else:
+            return
+    raise CommandError("The server did not start; what it said stands above.")
+
+
+def sign_in_link(app: "subprocess.Popen[str]") -> str:
+    """Return the link that the sample app prints once it listens."""
+    line = app.stdout.readline() if app.stdout else ""
+    if not line.strip():
+        raise CommandError("The sample app did not start; what it said stands above.")
+    return line.split()[-1]
+
+
+@contextlib.contextmanager
+def schedule() -> Iterator[None]:
+    """Run the scheduled jobs in a thread of this process, without a broker."""
+    current_app.conf.task_always_eager = True
+    logging.getLogger("celery").setLevel(logging.WARNING)  # the terminal is for the links
+    # it sleeps for max_interval at most, and stops when it wakes
+    service: Any = EmbeddedService(current_app, max_interval=1, scheduler_cls=Scheduler, thread=True)
+    service.start()
+    try:
+        yield
+    finally:
+        service.stop()
+
+
+def watch(children: "dict[str, subprocess.Popen[str]]") -> None:
+    """Return never; raise CommandError when a child ends by itself."""
+    while True:
+        for name, child in children.items():
+            if child.poll() is not None:
+                raise CommandError(f"{name} ended unexpectedly; what it said stands above.")
+        time.sleep(0.5)
+
+
+def words(link: str, base: str, sample: str, demo: Demo, password: str) -> str:
+    known = f"password {password}" if password else "and the password that you set"
+    return f"""
+Userpool is running. Ctrl-C stops it.
+
+  Sign in    {link}
+             as {demo.username}, password {demo.password}
+  Sample app {sample}/
+  Console    {base}/admin/
+             as {OPERATOR}, {known}
+"""

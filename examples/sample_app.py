@@ -1,0 +1,422 @@
+"""A sample client app: signs a user in with the code flow and PKCE, verifies the tokens, and shows what they say.
+
+    python examples/sample_app.py --issuer http://localhost:8000/eu-west-1_Demo00001 --client-id ...
+
+It knows nothing of the server but its issuer: all else comes from discovery (OpenID Connect Discovery 4), so it works
+with any issuer whose clients use the code flow, Amazon Cognito's among them. A client secret, if the client has one,
+comes from SAMPLE_CLIENT_SECRET. The protocol is OpenID Connect Core 3.1 with RFC 7636, in the order of that section.
+
+For demonstration: sign-ins live in the memory of one process, refresh tokens are not used, and it speaks http.
+"""
+
+import argparse
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html import escape
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import httpx
+from jwcrypto import jwk, jws
+from jwcrypto.common import JWException
+
+ALGORITHM = "RS256"  # what we accept; never what a token says of itself
+SCOPES = "openid email profile"
+MAX_KEPT = 1000
+STYLE = (Path(__file__).parent / "sample_app.css").read_text(encoding="utf-8")
+
+
+class SignInError(Exception):
+    """Why there is no sign-in: a heading for people, and details for developers."""
+
+    def __init__(self, heading: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(heading)
+        self.heading, self.details = heading, details or {}
+
+
+@dataclass
+class Attempt:
+    """One sign-in under way. What comes back must match it."""
+
+    browser: str  # the cookie of the browser that began it; empty for the link that was printed at the start
+    state: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    nonce: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+
+    @property
+    def challenge(self) -> str:
+        return encoded(hashlib.sha256(self.verifier.encode()).digest())
+
+
+@dataclass
+class SignedIn:
+    """What the app knows once every check has passed."""
+
+    id_claims: dict[str, Any]
+    access_claims: dict[str, Any]
+    userinfo: dict[str, Any]
+    tokens: dict[str, Any]
+    checks: list[str]
+
+
+def encoded(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+class RelyingParty:
+    """The client's half of OpenID Connect, for one issuer and one client."""
+
+    def __init__(self, issuer: str, client_id: str, own_url: str, client_secret: str = "") -> None:
+        self.issuer, self.client_id, self.own_url = issuer, client_id, own_url
+        self.http = httpx.Client(timeout=10, auth=(client_id, client_secret) if client_secret else None)
+        self.redirect_uri = f"{own_url}/callback"
+        self.configuration: dict[str, Any] = {}
+
+    def discover(self) -> dict[str, Any]:
+        """Return the issuer's metadata, read once; raise SignInError when it cannot be had."""
+        if not self.configuration:
+            found = self._json(self.http.get(f"{self.issuer}/.well-known/openid-configuration", auth=None))
+            if found.get("issuer") != self.issuer:
+                raise SignInError("The discovery document is another issuer's", {"issuer": found.get("issuer")})
+            self.configuration = found
+        return self.configuration
+
+    def authorize_url(self, attempt: Attempt) -> str:
+        """OpenID Connect Core 3.1.2.1, RFC 7636 4.3."""
+        query = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": self.redirect_uri,
+            "scope": SCOPES,
+            "state": attempt.state,
+            "nonce": attempt.nonce,
+            "code_challenge": attempt.challenge,
+            "code_challenge_method": "S256",
+        }
+        return f"{self.discover()['authorization_endpoint']}?{urlencode(query)}"
+
+    def sign_out_url(self) -> str:
+        query = urlencode({"client_id": self.client_id, "logout_uri": f"{self.own_url}/"})
+        return f"{self.discover()['end_session_endpoint']}?{query}"
+
+    def complete(self, code: str, attempt: Attempt) -> SignedIn:
+        """Redeem ``code`` and verify all that comes back; raise SignInError at the first thing that is wrong."""
+        endpoints = self.discover()
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self.redirect_uri,
+            "client_id": self.client_id,
+            "code_verifier": attempt.verifier,
+        }
+        tokens = self._json(self.http.post(endpoints["token_endpoint"], data=form))
+        if not all(isinstance(tokens.get(name), str) for name in ("id_token", "access_token")):
+            raise SignInError("The token response lacks a token", {"has": sorted(tokens)})
+        keys = jwk.JWKSet.from_json(json.dumps(self._json(self.http.get(endpoints["jwks_uri"], auth=None))))
+        checks: list[str] = []
+        id_claims = self._verified(tokens, "id", keys, checks)
+        if not hmac.compare_digest(str(id_claims.get("nonce")).encode(), attempt.nonce.encode()):
+            raise SignInError("The ID token is not for this sign-in: its nonce is another one")
+        if "at_hash" in id_claims and id_claims["at_hash"] != at_hash(tokens["access_token"]):
+            raise SignInError("The access token is not the one that came with the ID token (at_hash)")
+        checks.append("Both belong to this sign-in: nonce, at_hash and PKCE match")
+        access_claims = self._verified(tokens, "access", keys, checks)
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        userinfo = self._json(self.http.get(endpoints["userinfo_endpoint"], headers=bearer, auth=None))
+        if userinfo.get("sub") != id_claims["sub"]:
+            raise SignInError("userInfo answered for another user")
+        checks.append("userInfo answered for the same user")
+        return SignedIn(id_claims, access_claims, userinfo, tokens, checks)
+
+    def _verified(self, tokens: dict[str, Any], use: str, keys: jwk.JWKSet, checks: list[str]) -> dict[str, Any]:
+        """Return the claims of a token whose signature and claims are right (OpenID Connect Core 3.1.3.7)."""
+        name = {"id": "ID token", "access": "access token"}[use]
+        token = jws.JWS()
+        try:
+            token.deserialize(tokens[f"{use}_token"])
+            token.allowed_algs = [ALGORITHM]
+            kid = str(token.jose_header.get("kid", ""))
+            key = keys.get_key(kid)
+            if key is None:
+                raise SignInError(f"The {name} is signed with a key that the issuer does not publish", {"kid": kid})
+            token.verify(key, alg=ALGORITHM)
+            claims: dict[str, Any] = dict(json.loads(token.payload))
+        except (JWException, ValueError, TypeError) as error:
+            raise SignInError(f"The {name} cannot be verified", {"reason": str(error)}) from error
+        audience = claims.get("aud") if use == "id" else claims.get("client_id")
+        expected = {
+            "iss": (claims.get("iss"), self.issuer),
+            "aud" if use == "id" else "client_id": (audience, self.client_id),
+            "token_use": (claims.get("token_use", use), use),
+            "sub": (bool(claims.get("sub")), True),
+        }
+        for claim, (value, wanted) in expected.items():
+            if value != wanted:
+                raise SignInError(f"The {name} is not for this app", {"claim": claim, "value": value})
+        expiry = claims.get("exp")
+        if not isinstance(expiry, int) or expiry <= time.time():
+            raise SignInError(f"The {name} has expired")
+        checks.append(
+            f"The {name} is signed with {ALGORITHM} by key {kid[:8]}…, from this issuer, for this app, in time"
+        )
+        return claims
+
+    @staticmethod
+    def _json(response: httpx.Response) -> dict[str, Any]:
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if response.status_code != 200 or not isinstance(answer, dict):
+            details = answer if isinstance(answer, dict) else {"body": response.text[:300]}
+            raise SignInError("The server refused", {"status": response.status_code, **details})
+        return answer
+
+
+def at_hash(access_token: str) -> str:
+    """OpenID Connect Core 3.1.3.6, for RS256."""
+    return encoded(hashlib.sha256(access_token.encode("ascii")).digest()[:16])
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title} · Sample app</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/style.css">
+</head>
+<body>
+<header class="bar">
+<a class="brand" href="/"><span class="mark" aria-hidden="true">S</span>Sample app</a>{action}
+</header>
+<main>{body}</main>
+</body>
+</html>"""
+TIMES = {"exp", "iat", "auth_time", "nbf", "updated_at"}
+
+
+def shown(name: str, value: Any) -> str:
+    if name in TIMES and isinstance(value, int):
+        moment = datetime.fromtimestamp(value, UTC)
+        return f'{value} <time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment:%d %b %Y, %H:%M:%S} UTC</time>'
+    return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def table(claims: dict[str, Any]) -> str:
+    rows = (f"<div><dt>{escape(str(name))}</dt><dd>{shown(name, value)}</dd></div>" for name, value in claims.items())
+    return f"<dl>{''.join(rows)}</dl>"
+
+
+def card(title: str, note: str, claims: dict[str, Any], raw: str = "") -> str:
+    details = f"<details><summary>As it was sent</summary><code>{escape(raw)}</code></details>" if raw else ""
+    return f'<section class="card"><h2>{title}</h2><p class="note">{note}</p>{table(claims)}{details}</section>'
+
+
+def welcome_page(issuer: str) -> str:
+    body = f"""<div class="hero">
+<h1>Sign in to see your tokens</h1>
+<p class="lead">This app hands sign-in over to a user pool. It gets back a code, redeems it with PKCE, checks the tokens
+and shows you what is in them.</p>
+<p><a class="button" href="/sign-in">Sign in</a></p>
+<p class="issuer">Issuer <code>{escape(issuer)}</code></p>
+</div>"""
+    return PAGE.format(title="Welcome", action="", body=body)
+
+
+def signed_in_page(user: SignedIn) -> str:
+    claims = user.id_claims
+    name = str(claims.get("name") or claims.get("email") or claims.get("cognito:username") or claims["sub"])
+    checks = "".join(f"<li>{escape(check)}</li>" for check in user.checks)
+    cards = [
+        card("ID token", "Who signed in. For this app alone.", claims, user.tokens["id_token"]),
+        card("Access token", "What this app may do. For APIs.", user.access_claims, user.tokens["access_token"]),
+        card("userInfo", "What the server says of the user right now.", user.userinfo),
+    ]
+    body = f"""<div class="who"><span class="avatar" aria-hidden="true">{escape(name[:1].upper())}</span>
+<div><h1>Signed in as {escape(name)}</h1>
+<p class="note">The tokens were verified before this page was made.</p></div></div>
+<ul class="checks">{checks}</ul>
+<div class="cards">{"".join(cards)}</div>"""
+    return PAGE.format(title="Signed in", action='<a class="quiet" href="/sign-out">Sign out</a>', body=body)
+
+
+def error_page(error: SignInError) -> str:
+    body = f"""<div class="hero"><h1>You are not signed in</h1>
+<p class="lead" role="alert">{escape(error.heading)}.</p>
+{table(error.details) if error.details else ""}
+<p><a class="button" href="/sign-in">Try again</a></p></div>"""
+    return PAGE.format(title="Not signed in", action="", body=body)
+
+
+# --- the app ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Answer:
+    """A response on its way out."""
+
+    body: str = ""
+    status: str = "200 OK"
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    content_type: str = "text/html; charset=utf-8"
+
+    @classmethod
+    def redirect(cls, location: str, *cookies: str) -> "Answer":
+        return cls(status="303 See Other", headers=[("Location", location), *(("Set-Cookie", c) for c in cookies)])
+
+
+def cookie(name: str, value: str, max_age: int) -> str:
+    return f"{name}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax"
+
+
+class SampleApp:
+    """The WSGI application: /, /sign-in, /callback, /sign-out."""
+
+    def __init__(self, party: RelyingParty) -> None:
+        self.party = party
+        self.attempts: dict[str, Attempt] = {}
+        self.signed_in: dict[str, SignedIn] = {}
+
+    def prepared_link(self) -> str:
+        """Return a sign-in link that any browser may follow, as often as it likes.
+
+        A real app binds every attempt to the browser that began it; a link in a terminal has no browser yet.
+        """
+        attempt = Attempt(browser="")
+        self.attempts[attempt.state] = attempt
+        return self.party.authorize_url(attempt)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        routes = {"/": self.home, "/sign-in": self.sign_in, "/callback": self.callback, "/sign-out": self.sign_out}
+        try:
+            if environ["PATH_INFO"] == "/style.css":
+                answer = Answer(STYLE, content_type="text/css; charset=utf-8")
+            elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+                answer = Answer("", "405 Method Not Allowed", [("Allow", "GET, HEAD")])
+            elif (view := routes.get(environ["PATH_INFO"])) is None:
+                answer = Answer(error_page(SignInError("There is no such page")), "404 Not Found")
+            else:
+                answer = view(self._query(environ), self._cookies(environ))
+        except SignInError as error:
+            answer = Answer(error_page(error), "400 Bad Request")
+        except httpx.HTTPError as error:
+            problem = SignInError("The user pool does not answer", {"issuer": self.party.issuer, "reason": str(error)})
+            answer = Answer(error_page(problem), "502 Bad Gateway")
+        body = answer.body.encode()
+        policy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+        fixed = [
+            ("Content-Type", answer.content_type),
+            ("Content-Length", str(len(body))),
+            ("Content-Security-Policy", policy),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+        start_response(answer.status, [*fixed, *answer.headers])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+
+    @staticmethod
+    def _query(environ: dict[str, Any]) -> dict[str, str]:
+        parsed = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True, errors="replace")
+        return {name: values[0] for name, values in parsed.items()}
+
+    @staticmethod
+    def _cookies(environ: dict[str, Any]) -> dict[str, str]:
+        try:
+            return {name: morsel.value for name, morsel in SimpleCookie(environ.get("HTTP_COOKIE", "")).items()}
+        except CookieError:
+            return {}
+
+    def home(self, query: dict[str, str], cookies: dict[str, str]) -> Answer:
+        user = self.signed_in.get(cookies.get("sample_session", ""))
+        return Answer(signed_in_page(user) if user else welcome_page(self.party.issuer))
+
+    def sign_in(self, query: dict[str, str], cookies: dict[str, str]) -> Answer:
+        attempt = Attempt(browser=secrets.token_urlsafe(24))
+        location = self.party.authorize_url(attempt)
+        self._keep(self.attempts, attempt.state, attempt)
+        return Answer.redirect(location, cookie("sample_attempt", attempt.browser, 600))
+
+    def callback(self, query: dict[str, str], cookies: dict[str, str]) -> Answer:
+        """OpenID Connect Core 3.1.2.5 to 3.1.3.8. The state comes first: nothing else is read before it is ours."""
+        attempt = self.attempts.get(query.get("state", ""))
+        if attempt is None or not hmac.compare_digest(
+            attempt.browser.encode(), cookies.get("sample_attempt", "").encode() if attempt.browser else b""
+        ):
+            raise SignInError("This answer belongs to no sign-in that began in this browser")
+        if attempt.browser:
+            del self.attempts[attempt.state]
+        if "error" in query:
+            details: dict[str, Any] = {name: query[name] for name in ("error", "error_description") if name in query}
+            raise SignInError("The user pool answered with an error", details)
+        # RFC 9207: where the issuer says who it is, it must be the one that was asked
+        if query.get("iss", self.party.issuer) != self.party.issuer:
+            raise SignInError("Another issuer answered", {"iss": query["iss"]})
+        session = secrets.token_urlsafe(24)
+        self._keep(self.signed_in, session, self.party.complete(query.get("code", ""), attempt))
+        return Answer.redirect("/", cookie("sample_session", session, 3600), cookie("sample_attempt", "", 0))
+
+    def sign_out(self, query: dict[str, str], cookies: dict[str, str]) -> Answer:
+        self.signed_in.pop(cookies.get("sample_session", ""), None)
+        return Answer.redirect(self.party.sign_out_url(), cookie("sample_session", "", 0))
+
+    @staticmethod
+    def _keep(kept: dict[str, Any], key: str, value: Any) -> None:
+        kept[key] = value
+        while len(kept) > MAX_KEPT:
+            # the oldest first, but never the link that was printed at the start
+            del kept[next(name for name, entry in kept.items() if getattr(entry, "browser", "any"))]
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Logs nothing: the addresses carry codes."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="A sample client app.")
+    parser.add_argument("--issuer", required=True, help="such as http://localhost:8000/eu-west-1_Demo00001")
+    parser.add_argument("--client-id", required=True)
+    parser.add_argument("--port", type=int, default=8001)
+    options = parser.parse_args()
+    own_url = f"http://localhost:{options.port}"
+    secret = os.environ.get("SAMPLE_CLIENT_SECRET", "")
+    app = SampleApp(RelyingParty(options.issuer.rstrip("/"), options.client_id, own_url, secret))
+    try:
+        server = make_server("127.0.0.1", options.port, app, Server, QuietHandler)
+        link = app.prepared_link()
+    except (OSError, httpx.HTTPError, SignInError) as error:
+        print(f"The sample app cannot start: {error}", file=sys.stderr)
+        return 1
+    print(f"{own_url}/ {link}", flush=True)
+    with suppress(KeyboardInterrupt):
+        server.serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""``manage.py demo`` as a person meets it: run it, follow the printed link, sign in, read the tokens.
+
+What is expected is the promise of README.md ("Two commands") and, for the sample app, OpenID Connect Core 3.1.2 and
+3.1.3. The browser is httpx without JavaScript; server and sample app are the real processes on ports of their own.
+"""
+
+import html
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urljoin, urlsplit
+
+import httpx
+import pytest
+
+from tests.services import free_port
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TIME_LIMIT = 60
+
+
+@dataclass
+class Running:
+    """A demo that has printed its links."""
+
+    process: "subprocess.Popen[str]"
+    text: str
+    server: str
+    app: str
+
+    def printed(self, pattern: str) -> re.Match[str]:
+        found = re.search(pattern, self.text)
+        assert found, self.text
+        return found
+
+    @property
+    def link(self) -> str:
+        return self.printed(r"Sign in +(\S+)")[1]
+
+
+def demo(data: Path, port: int, sample_port: int) -> "subprocess.Popen[str]":
+    bare = {"PATH": os.environ["PATH"], "USERPOOL_DEVELOPMENT": "1", "USERPOOL_DATA_DIR": str(data)}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "demo", "--port", str(port), "--sample-port", str(sample_port)],
+        cwd=ROOT,
+        env=bare | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextmanager
+def running(data: Path) -> Iterator[Running]:
+    port, sample_port = free_port(), free_port()
+    process = demo(data, port, sample_port)
+    timer = threading.Timer(TIME_LIMIT, process.kill)
+    timer.start()
+    try:
+        text = ""
+        assert process.stdout is not None
+        while "/admin/" not in text or not text.endswith("\n\n"):
+            line = process.stdout.readline()
+            assert line, f"the demo ended:\n{text}"
+            # the text ends with the line that names the operator's password
+            text += line + ("\n" if "as admin" in line else "")
+        yield Running(process, text, f"http://localhost:{port}", f"http://localhost:{sample_port}")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(TIME_LIMIT)
+        timer.cancel()
+
+
+@pytest.fixture(scope="module")
+def the_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("demo")) as started:
+        yield started
+
+
+@pytest.fixture
+def browser() -> Iterator[httpx.Client]:
+    with httpx.Client(follow_redirects=True, timeout=20) as client:
+        yield client
+
+
+def form_of(page: httpx.Response) -> tuple[str, dict[str, str]]:
+    """Return where the first form of ``page`` goes and its hidden fields."""
+    form = re.search(r"<form[^>]*\bmethod=\"post\"[^>]*>.*?</form>", page.text, re.DOTALL | re.IGNORECASE)
+    assert form, page.text
+    action = re.search(r'<form[^>]*\baction="([^"]*)"', form[0])
+    hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[0])
+    target = urljoin(str(page.url), html.unescape(action[1]) if action else "")
+    return target, {name: html.unescape(value) for name, value in hidden}
+
+
+def sign_in(browser: httpx.Client, the_demo: Running, link: str) -> httpx.Response:
+    page = browser.get(link)
+    assert page.status_code == 200, page.text
+    assert str(page.url).startswith(the_demo.server)
+    username, password = the_demo.printed(r"as (\S+), password (\S+)").groups()
+    target, fields = form_of(page)
+    assert "_csrf" in fields
+    origin = {"Origin": the_demo.server, "Referer": str(page.url)}
+    return browser.post(target, data=fields | {"username": username, "password": password}, headers=origin)
+
+
+def test_the_printed_link_is_a_whole_authorize_request_with_pkce(the_demo: Running) -> None:
+    """RFC 7636 4.3, OpenID Connect Core 3.1.2.1."""
+    parts = urlsplit(the_demo.link)
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    assert f"{parts.scheme}://{parts.netloc}" == the_demo.server
+    assert re.fullmatch(r"/[\w-]+_[0-9a-zA-Z]+/oauth2/authorize", parts.path)
+    assert query["response_type"] == "code"
+    assert query["code_challenge_method"] == "S256"
+    assert re.fullmatch(r"[\w-]{43}", query["code_challenge"])
+    assert query["redirect_uri"] == f"{the_demo.app}/callback"
+    assert {"state", "nonce", "scope", "client_id"} <= query.keys()
+
+
+def test_whoever_follows_the_printed_link_and_signs_in_sees_verified_tokens(
+    the_demo: Running, browser: httpx.Client
+) -> None:
+    shown = sign_in(browser, the_demo, the_demo.link)
+    assert str(shown.url) == f"{the_demo.app}/", shown.text
+    text = html.unescape(shown.text)
+    assert "Signed in as" in text
+    for check in ("The ID token is signed with RS256", "The access token is signed with RS256", "for the same user"):
+        assert check in text
+    client_id = parse_qs(urlsplit(the_demo.link).query)["client_id"][0]
+    issuer = the_demo.link.partition("/oauth2/")[0]
+    for value in (client_id, issuer, "token_use", "origin_jti", "cognito:username"):
+        assert value in text
+
+
+def test_the_sample_app_signs_in_and_out_by_itself(the_demo: Running, browser: httpx.Client) -> None:
+    assert "Sign in" in browser.get(the_demo.app).text
+    assert "Signed in as" in sign_in(browser, the_demo, f"{the_demo.app}/sign-in").text
+    # a live session at the pool: no page is asked for
+    assert "Signed in as" in browser.get(f"{the_demo.app}/sign-in").text
+    signed_out = browser.get(f"{the_demo.app}/sign-out")
+    assert str(signed_out.url) == f"{the_demo.app}/"
+    assert "Signed in as" not in signed_out.text
+    assert browser.get(f"{the_demo.app}/sign-in").text.count('name="password"') == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "code=abc", "code=abc&state=unknown", "error=access_denied&error_description=%3Cscript%3E", "state=%FF"],
+)
+def test_the_sample_app_believes_no_answer_that_it_did_not_ask_for(
+    the_demo: Running, browser: httpx.Client, query: str
+) -> None:
+    answer = browser.get(f"{the_demo.app}/callback?{query}")
+    assert answer.status_code == 400
+    assert "not signed in" in answer.text
+    assert "<script>" not in answer.text
+
+
+def test_an_answer_is_worth_nothing_in_another_browser(the_demo: Running, browser: httpx.Client) -> None:
+    """RFC 6749 10.12: the state is bound to the browser that began."""
+    begun = browser.get(f"{the_demo.app}/sign-in", follow_redirects=False)
+    state = parse_qs(urlsplit(begun.headers["Location"]).query)["state"][0]
+    with httpx.Client() as other:
+        assert other.get(f"{the_demo.app}/callback", params={"state": state, "code": "x"}).status_code == 400
+
+
+def test_the_sample_app_shows_the_server_s_error_escaped(the_demo: Running, browser: httpx.Client) -> None:
+    state = parse_qs(urlsplit(the_demo.link).query)["state"][0]
+    query = {"state": state, "error": "access_denied", "error_description": "<b>no</b>"}
+    answer = browser.get(f"{the_demo.app}/callback", params=query)
+    assert answer.status_code == 400
+    assert "access_denied" in answer.text
+    assert "&lt;b&gt;no&lt;/b&gt;" in answer.text
+
+
+def test_the_console_lets_the_printed_operator_in(the_demo: Running, browser: httpx.Client) -> None:
+    console = the_demo.printed(r"Console +(\S+)")[1]
+    page = browser.get(console)
+    username, password = the_demo.printed(r"as (admin), password (\S+)").groups()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
+    assert token, page.text
+    fields = {"csrfmiddlewaretoken": token[1], "username": username, "password": password}
+    inside = browser.post(str(page.url), data=fields, headers={"Referer": str(page.url)})
+    assert inside.status_code == 200
+    assert 'name="password"' not in inside.text
+
+
+def test_a_second_demo_on_the_same_port_says_so_and_ends(the_demo: Running, tmp_path: Path) -> None:
+    port = int(the_demo.server.rpartition(":")[2])
+    second = demo(tmp_path, port, free_port())
+    output, _ = second.communicate(timeout=TIME_LIMIT)
+    assert second.returncode != 0
+    assert f"Port {port} is in use" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_starts_again_on_what_it_left_and_takes_its_processes_along(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    passwords = set()
+    for _ in range(2):
+        with running(tmp_path) as started:
+            passwords.add(started.printed(r"as admin, password (\S+)")[1])
+            started.process.send_signal(number)
+            assert started.process.wait(TIME_LIMIT) == 0
+            for address in (started.server, started.app):
+                port = int(address.rpartition(":")[2])
+                with closing(socket.socket()) as probe:
+                    assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert len(passwords) == 1
