@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from django.core.exceptions import ValidationError
 
-# In the order in which the API lists them. type, immutable, minimum and maximum length
+# In the order in which the API lists them.
 STANDARD_ATTRIBUTES: dict[str, str] = {
     "sub": "String",
     "name": "String",
@@ -38,7 +38,7 @@ DATA_TYPES = ("String", "Number", "DateTime", "Boolean")
 MAX_LENGTH = 2048
 PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{4,14}")
 BIRTHDATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-NAME = re.compile(r"[^\s\x00-\x1f]{1,20}")
+NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,20}")
 EMAIL = re.compile(r"[^\s@<>\"]+@[^\s@<>\"]+")
 
 
@@ -60,20 +60,39 @@ class Attribute:
         if not isinstance(value, str):
             raise ValidationError(f"{self.name}: attribute values are strings.")
         longest = MAX_LENGTH if self.max_length is None else self.max_length
+        if not value:
+            if self.required:
+                raise ValidationError(f"{self.name}: required.")
+            return  # blank: the attribute is cleared
         if self.data_type == "String" and not (self.min_length or 0) <= len(value) <= longest:
             raise ValidationError(f"{self.name}: between {self.min_length or 0} and {longest} characters.")
+        if len(value) > MAX_LENGTH:
+            raise ValidationError(f"{self.name}: at most {MAX_LENGTH} characters.")
         if self.data_type == "Boolean" and value not in ("true", "false"):
             raise ValidationError(f"{self.name}: true or false.")
         if self.data_type == "Number":
             self._check_number(value)
-        if not value:
-            return
         if self.name == "phone_number" and not PHONE_NUMBER.fullmatch(value):
             raise ValidationError("phone_number: a plus sign and digits, such as +12065551212.")
         if self.name == "birthdate" and not BIRTHDATE.fullmatch(value):
             raise ValidationError("birthdate: YYYY-MM-DD.")
         if self.name == "email" and not EMAIL.fullmatch(value):
             raise ValidationError("email: not an e-mail address.")
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the SchemaAttributeType that describes this attribute."""
+        bounds = {"MinLength": self.min_length, "MaxLength": self.max_length}
+        values = {"MinValue": self.min_value, "MaxValue": self.max_value}
+        found: dict[str, Any] = {
+            "Name": self.name,
+            "AttributeDataType": self.data_type,
+            "Mutable": self.mutable,
+            "Required": self.required,
+        }
+        for key, constraints in (("StringAttributeConstraints", bounds), ("NumberAttributeConstraints", values)):
+            if given := {name: str(value) for name, value in constraints.items() if value is not None}:
+                found[key] = given
+        return found
 
     def _check_number(self, value: str) -> None:
         if not re.fullmatch(r"-?[0-9]{1,18}", value):
@@ -85,11 +104,11 @@ class Attribute:
             raise ValidationError(f"{self.name}: between {self.min_value} and {self.max_value}.")
 
 
-def _bound(constraints: Any, key: str, where: str) -> int | None:
+def _bound(constraints: Any, key: str, where: str, usual: int | None) -> int | None:
     """The API writes bounds as strings."""
     value = (constraints or {}).get(key)
     if value is None or value == "":
-        return None
+        return usual
     if not re.fullmatch(r"-?[0-9]{1,18}", str(value)):
         raise ValidationError(f"{where}.{key}: {value!r} is not a whole number.")
     return int(value)
@@ -100,7 +119,7 @@ def _parse_one(entry: Any) -> Attribute:
         raise ValidationError("Each schema attribute is an object with a Name.")
     name = str(entry["Name"])
     standard = name in STANDARD_ATTRIBUTES
-    bare = name.removeprefix("custom:").removeprefix("dev:")
+    bare = name.removeprefix("dev:").removeprefix("custom:")
     if not standard and not NAME.fullmatch(bare):
         raise ValidationError(f"{name}: a custom attribute has 1 to 20 characters and no white space.")
     if not standard and name == bare:
@@ -108,6 +127,8 @@ def _parse_one(entry: Any) -> Attribute:
     data_type = entry.get("AttributeDataType", STANDARD_ATTRIBUTES.get(name, "String"))
     if data_type not in DATA_TYPES:
         raise ValidationError(f"{name}.AttributeDataType: {data_type!r} is not one of {', '.join(DATA_TYPES)}.")
+    if standard and data_type != STANDARD_ATTRIBUTES[name]:
+        raise ValidationError(f"{name}.AttributeDataType: the standard attribute is a {STANDARD_ATTRIBUTES[name]}.")
     for flag in ("Required", "Mutable", "DeveloperOnlyAttribute"):
         if not isinstance(entry.get(flag, False), bool):
             raise ValidationError(f"{name}.{flag}: true or false.")
@@ -117,16 +138,41 @@ def _parse_one(entry: Any) -> Attribute:
     for constraints in (strings, numbers):
         if constraints is not None and not isinstance(constraints, dict):
             raise ValidationError(f"{name}: constraints are an object.")
-    return Attribute(
+    usual = STANDARD.get(name, Attribute(name, data_type, mutable=False, **_lengths(data_type)))
+    found = Attribute(
         name=name,
         data_type=data_type,
-        required=bool(entry.get("Required", False)),
-        mutable=bool(entry.get("Mutable", standard)),
-        min_length=_bound(strings, "MinLength", name),
-        max_length=_bound(strings, "MaxLength", name),
-        min_value=_bound(numbers, "MinValue", name),
-        max_value=_bound(numbers, "MaxValue", name),
+        required=bool(entry.get("Required", usual.required)),
+        mutable=bool(entry.get("Mutable", usual.mutable)),
+        min_length=_bound(strings, "MinLength", name, usual.min_length),
+        max_length=_bound(strings, "MaxLength", name, usual.max_length),
+        min_value=_bound(numbers, "MinValue", name, usual.min_value),
+        max_value=_bound(numbers, "MaxValue", name, usual.max_value),
     )
+    _check_bounds(found)
+    return found
+
+
+def _check_bounds(attribute: Attribute) -> None:
+    shortest, longest = attribute.min_length or 0, attribute.max_length
+    if shortest < 0 or (longest is not None and not shortest <= longest <= MAX_LENGTH):
+        raise ValidationError(f"{attribute.name}: MinLength and MaxLength are 0 to {MAX_LENGTH}, the smaller first.")
+    low, high = attribute.min_value, attribute.max_value
+    if low is not None and high is not None and low > high:
+        raise ValidationError(f"{attribute.name}: MinValue is greater than MaxValue.")
+
+
+def _lengths(data_type: str) -> dict[str, Any]:
+    return {"min_length": 0, "max_length": MAX_LENGTH} if data_type == "String" else {}
+
+
+# What a pool has of them unless its schema says otherwise, as DescribeUserPool prints it.
+STANDARD: dict[str, Attribute] = {
+    **{name: Attribute(name, data_type, **_lengths(data_type)) for name, data_type in STANDARD_ATTRIBUTES.items()},
+    "sub": Attribute("sub", required=True, mutable=False, min_length=1, max_length=MAX_LENGTH),
+    "birthdate": Attribute("birthdate", min_length=10, max_length=10),
+    "updated_at": Attribute("updated_at", "Number", min_value=0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +186,13 @@ class Schema:
         """Return the standard attributes with ``entries`` laid over them; raise ValidationError for a bad entry."""
         if not isinstance(entries, list):
             raise ValidationError("Give a list of schema attributes.")
-        found = {name: Attribute(name, data_type) for name, data_type in STANDARD_ATTRIBUTES.items()}
-        found["sub"] = Attribute("sub", required=True, mutable=False, min_length=1, max_length=MAX_LENGTH)
-        found["updated_at"] = Attribute("updated_at", "Number", min_value=0)
         parsed = [_parse_one(entry) for entry in entries]
         names = [attribute.name for attribute in parsed]
         if len(set(names)) != len(names):
             raise ValidationError("An attribute is listed twice.")
         if sum(name not in STANDARD_ATTRIBUTES for name in names) > 50:
             raise ValidationError("A pool has at most 50 custom attributes.")
-        return cls(found | {attribute.name: attribute for attribute in parsed})
+        return cls(STANDARD | {attribute.name: attribute for attribute in parsed})
 
     @property
     def names(self) -> list[str]:

@@ -175,6 +175,7 @@ class ResourceServer(models.Model):
     identifier = models.CharField(max_length=256, validators=[RegexValidator(rules.SCOPE)])
     name = models.CharField(max_length=256, validators=[RegexValidator(rules.NAME_256)])
     scopes = models.JSONField(default=list, blank=True, help_text="[{ScopeName, ScopeDescription}], at most 100.")
+    other_fields = models.JSONField(default=dict, blank=True)
 
     class Meta:
         ordering = ["identifier"]

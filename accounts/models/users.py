@@ -35,6 +35,7 @@ class Group(models.Model):
     description = models.CharField(max_length=2048, blank=True, default="")
     role_arn = models.CharField("role ARN", max_length=2048, blank=True, default="")
     precedence = models.PositiveIntegerField(null=True, blank=True, help_text="0 is the highest; empty the lowest.")
+    other_fields = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -61,6 +62,7 @@ class PoolUser(AbstractBaseUser):
         null=True, blank=True, help_text="Tokens from before this moment are refused (global sign-out)."
     )
     groups = models.ManyToManyField(Group, blank=True, related_name="users")
+    other_fields = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
