@@ -17,7 +17,7 @@ demo: .venv/installed ## a pool, its sign-in page and a client app on this machi
 	@USERPOOL_DEVELOPMENT=1 .venv/bin/python manage.py demo $(ARGS)
 
 test: install ## the whole suite, with PostgreSQL, Redis and Chromium where the machine has them; ARGS="-k token"
-	@.venv/bin/python -m tests.services -- .venv/bin/python -m pytest -n auto $(ARGS)
+	@.venv/bin/python -m tests.services -- .venv/bin/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 lint: install ## style, types, and migrations that are missing
 	.venv/bin/ruff check .

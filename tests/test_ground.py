@@ -23,6 +23,7 @@ GOOD = {
     "USERPOOL_DOMAIN_SUFFIX": "auth.example.com",
     "DATABASE_URL": "postgres://userpool:secret@db.example.com:5432/userpool",
     "REDIS_URL": "redis://redis.example.com:6379/0",
+    "USERPOOL_TRUSTED_PROXIES": "10.0.0.0/8",
 }
 
 
@@ -131,6 +132,7 @@ def test_a_good_deployment_passes_the_deployment_check(tmp_path: Path) -> None:
         ({"USERPOOL_DOMAIN_SUFFIX": "auth.example.com:8443"}, "userpool.E004", "the name only"),
         ({"DATABASE_URL": ""}, "userpool.W001", "PostgreSQL"),
         ({"REDIS_URL": ""}, "userpool.W002", "REDIS_URL"),
+        ({"USERPOOL_TRUSTED_PROXIES": ""}, "userpool.W003", "USERPOOL_TRUSTED_PROXIES"),
         ({"SECRET_KEY": "short"}, "security.W009", "SECRET_KEY"),
     ],
 )

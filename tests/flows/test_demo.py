@@ -25,6 +25,7 @@ from tests.services import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIME_LIMIT = 60
+pytestmark = pytest.mark.xdist_group("demo")  # one demo for all of them
 
 
 @dataclass
