@@ -36,7 +36,14 @@ from jwcrypto.common import JWException
 ALGORITHM = "RS256"  # what we accept; never what a token says of itself
 SCOPES = "openid email profile"
 MAX_KEPT = 1000
-STYLE = (Path(__file__).parent / "sample_app.css").read_text(encoding="utf-8")
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#0b6e5f"/>'
+    '<path d="m9 16.5 4.5 4.5L23 11.5" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg>'
+)
+FILES = {
+    "/style.css": ((Path(__file__).parent / "sample_app.css").read_text(encoding="utf-8"), "text/css; charset=utf-8"),
+    "/icon.svg": (ICON, "image/svg+xml"),
+}
 
 
 class SignInError(Exception):
@@ -200,12 +207,12 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title} · Sample app</title>
-<link rel="icon" href="data:,">
+<link rel="icon" href="/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/style.css">
 </head>
 <body>
 <header class="bar">
-<a class="brand" href="/"><span class="mark" aria-hidden="true">S</span>Sample app</a>{action}
+<a class="brand" href="/"><img class="mark" src="/icon.svg" width="32" height="32" alt="">Sample app</a>{action}
 </header>
 <main>{body}</main>
 </body>
@@ -233,8 +240,13 @@ def card(title: str, note: str, claims: dict[str, Any], raw: str = "") -> str:
 def welcome_page(issuer: str) -> str:
     body = f"""<div class="hero">
 <h1>Sign in to see your tokens</h1>
-<p class="lead">This app hands sign-in over to a user pool. It gets back a code, redeems it with PKCE, checks the tokens
-and shows you what is in them.</p>
+<p class="lead">An app of yours, as small as it can be: it never sees a password, and believes no token that it has not
+verified.</p>
+<ol class="steps">
+<li><strong>The user pool signs you in</strong><span>on its own page, and sends you back with a code.</span></li>
+<li><strong>The app redeems the code</strong><span>with PKCE, so that nobody else can.</span></li>
+<li><strong>The tokens are verified</strong><span>against the issuer's published keys, and shown to you.</span></li>
+</ol>
 <p><a class="button" href="/sign-in">Sign in</a></p>
 <p class="issuer">Issuer <code>{escape(issuer)}</code></p>
 </div>"""
@@ -307,8 +319,8 @@ class SampleApp:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
         routes = {"/": self.home, "/sign-in": self.sign_in, "/callback": self.callback, "/sign-out": self.sign_out}
         try:
-            if environ["PATH_INFO"] == "/style.css":
-                answer = Answer(STYLE, content_type="text/css; charset=utf-8")
+            if environ["PATH_INFO"] in FILES:
+                answer = Answer(FILES[environ["PATH_INFO"]][0], content_type=FILES[environ["PATH_INFO"]][1])
             elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
                 answer = Answer("", "405 Method Not Allowed", [("Allow", "GET, HEAD")])
             elif (view := routes.get(environ["PATH_INFO"])) is None:
@@ -321,7 +333,7 @@ class SampleApp:
             problem = SignInError("The user pool does not answer", {"issuer": self.party.issuer, "reason": str(error)})
             answer = Answer(error_page(problem), "502 Bad Gateway")
         body = answer.body.encode()
-        policy = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+        policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
         fixed = [
             ("Content-Type", answer.content_type),
             ("Content-Length", str(len(body))),
