@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -20,7 +20,7 @@ JSON = "application/json;charset=UTF-8"
 CORS_HEADERS = "authorization, content-type, x-requested-with, amz-sdk-invocation-id, amz-sdk-request, x-amz-user-agent"
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action {}"
+    "connect-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
@@ -70,7 +70,7 @@ def authorization_response(request: HttpRequest, target: Target, fields: Mapping
     sent["iss"] = target.issuer
     if target.mode == "form_post":
         context = {"action": target.redirect_uri, "fields": list(sent.items())}
-        return page(request, "hosted/form_post.html", context, form_action=target.redirect_uri)
+        return page(request, "hosted/form_post.html", context, leads_out=True)
     if target.mode == "fragment":
         return redirect(f"{target.redirect_uri}#{urlencode(sent)}")
     return redirect(with_query(target.redirect_uri, sent))
@@ -83,28 +83,17 @@ def error_redirect(request: HttpRequest, target: Target, error: OAuthError) -> H
 
 
 def page(
-    request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200, form_action: str = ""
+    request: HttpRequest, template: str, context: Mapping[str, Any], status: int = 200, leads_out: bool = False
 ) -> HttpResponse:
-    """Render a hosted page. ``form_action``: the URL whose origin a form may end at, besides our own.
+    """Render a hosted page. ``leads_out``: its form ends at an app, or at an IdP.
 
-    Chromium applies form-action to the redirects that follow a POST, so the app's origin must be in it.
+    Chromium applies form-action to every redirect that follows a POST, the app's own onward redirects included, so a
+    page that leads out cannot have the directive: no list would know where the app goes next.
     """
     pool = getattr(request, "user_pool", None)
     response = render(request, template, {"pool_name": pool.name if pool else "", **context}, status=status)
-    response["Content-Security-Policy"] = PAGE_POLICY.format(f"'self' {_origin(form_action)}".strip())
+    response["Content-Security-Policy"] = PAGE_POLICY if leads_out else f"{PAGE_POLICY}; form-action 'self'"
     return response
-
-
-def _origin(url: str) -> str:
-    """The CSP source for ``url``: its origin, or its scheme for an app's own."""
-    if not url:
-        return ""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        return f"{parts.scheme}:"
-    host = (parts.hostname or "").encode("idna").decode() if not (parts.hostname or "").isascii() else parts.hostname
-    host = f"[{host}]" if ":" in (host or "") else host
-    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
 
 def challenge(error: OAuthError, scheme: str, status: int = 0, code: str = "") -> HttpResponse:

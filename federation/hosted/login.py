@@ -33,9 +33,9 @@ WORDS = {
 ICONS = {"Google": "google", "Facebook": "facebook", "LoginWithAmazon": "amazon", "SignInWithApple": "apple"}
 LABELS = {"LoginWithAmazon": "Amazon", "SignInWithApple": "Apple"}
 NAMES = {
-    ("email",): ("E-mail address", "email", "email username"),
-    ("phone_number",): ("Phone number", "tel", "tel username"),
-    ("email", "phone_number"): ("E-mail address or phone number", "text", "username"),
+    ("email",): ("E-mail address", "email"),
+    ("phone_number",): ("Phone number", "tel"),
+    ("email", "phone_number"): ("E-mail address or phone number", "text"),
 }
 
 
@@ -90,7 +90,7 @@ def _page(
     request: HttpRequest, asked: AuthorizeRequest, username: str = "", field: str = "", message: str = ""
 ) -> HttpResponse:
     client, pool = asked.client, asked.pool
-    label, kind, autocomplete = NAMES.get(tuple(sorted(pool.username_attributes)), ("Username", "text", "username"))
+    label, kind = NAMES.get(tuple(sorted(pool.username_attributes)), ("Username", "text"))
     if "email" in pool.alias_attributes:
         label = "Username or e-mail address"
     buttons, company = _choices(asked)
@@ -104,9 +104,10 @@ def _page(
         "show_password_form": client.cognito_sign_in and asked.provider is None,
         "username_label": label,
         "username_type": kind,
-        "username_autocomplete": autocomplete,
+        "username_autocomplete": "username",
+        "corporate_email": request.POST.get("corporate_email", "")[:2048],
     }
-    return responses.page(request, "hosted/login.html", context, form_action=asked.target.redirect_uri)
+    return responses.page(request, "hosted/login.html", context, leads_out=True)
 
 
 def _choices(asked: AuthorizeRequest) -> tuple[list[dict[str, str]], bool]:

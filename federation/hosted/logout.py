@@ -52,7 +52,7 @@ def _confirmed(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def _ask(request: HttpRequest, given: Parameters, wanted: SignOut) -> HttpResponse:
     action = responses.with_query(reverse("logout"), given.values)
-    return responses.page(request, "hosted/confirm_sign_out.html", {"form_action": action}, form_action=wanted.url)
+    return responses.page(request, "hosted/confirm_sign_out.html", {"form_action": action}, leads_out=True)
 
 
 def _sign_out(request: HttpRequest, wanted: SignOut) -> HttpResponse:

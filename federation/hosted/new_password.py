@@ -23,7 +23,13 @@ def _fingerprint(user: PoolUser) -> str:
     return opaque.digest(f"{user.user_pool_id}\0{user.pk}\0{user.password}")
 
 
-def page(request: HttpRequest, asked: AuthorizeRequest, user: PoolUser, messages: tuple[str, ...] = ()) -> HttpResponse:
+def page(
+    request: HttpRequest,
+    asked: AuthorizeRequest,
+    user: PoolUser,
+    messages: tuple[str, ...] = (),
+    field: str = "new_password",
+) -> HttpResponse:
     """Ask ``user``, who knows the temporary password, for a new one."""
     proof = signing.dumps({"user": user.pk, "fingerprint": _fingerprint(user)}, salt=SALT)
     context = {
@@ -32,9 +38,9 @@ def page(request: HttpRequest, asked: AuthorizeRequest, user: PoolUser, messages
         "username": user.username,
         "rules": asked.pool.policy.rules,
         "minimum_length": asked.pool.policy.minimum_length,
-        "error": {"messages": list(messages)} if messages else None,
+        "error": {"field": field, "messages": list(messages)} if messages else None,
     }
-    return responses.page(request, "hosted/new_password.html", context, form_action=asked.target.redirect_uri)
+    return responses.page(request, "hosted/new_password.html", context, leads_out=True)
 
 
 def _proven_user(asked: AuthorizeRequest, proof: str) -> PoolUser | None:
@@ -56,7 +62,7 @@ def take(request: HttpRequest, asked: AuthorizeRequest) -> HttpResponse:
         return responses.redirect(f"{reverse('login')}?{asked.query}")
     password = request.POST.get("new_password", "")
     if password != request.POST.get("confirm_password", ""):
-        return page(request, asked, user, ("The two passwords are not the same.",))
+        return page(request, asked, user, ("The two passwords are not the same.",), "confirm_password")
     if user.check_password(password):
         return page(request, asked, user, ("Choose a password other than the temporary one.",))
     try:
