@@ -118,10 +118,9 @@ class UserPoolMiddleware:
         pool = directory.pool_by_host(name)
         if pool is not None:
             return self._serve(request, pool)
-        if not _own_host(name):
-            return not_found()
+        # a console with a host of its own shares that origin with no pool
         head, slash, tail = request.path_info.lstrip("/").partition("/")
-        if slash and "_" in head and (pool := directory.pool_by_id(head)) is not None:
+        if name in _issuer_hosts() and slash and "_" in head and (pool := directory.pool_by_id(head)) is not None:
             return self._mounted(request, pool, head, tail)
         if name not in _console_hosts() or not request.path_info.startswith(("/admin", settings.STATIC_URL)):
             return not_found()
@@ -162,9 +161,8 @@ def _console_hosts() -> frozenset[str]:
     return _synonyms(settings.USERPOOL_CONSOLE_HOST)
 
 
-def _own_host(name: str) -> bool:
-    issuer = urlsplit(settings.USERPOOL_ISSUER_BASE_URL).hostname or ""
-    return name in _synonyms(issuer) or name in _console_hosts()
+def _issuer_hosts() -> frozenset[str]:
+    return _synonyms(urlsplit(settings.USERPOOL_ISSUER_BASE_URL).hostname or "")
 
 
 class ConsoleOnly:
