@@ -195,3 +195,34 @@ def test_the_compose_file_is_valid_and_holds_no_secret() -> None:
     for service in compose["services"].values():
         for variable, value in (service.get("environment") or {}).items():
             assert not re.search(r"SECRET|KEY|PASSWORD", variable) or variable.endswith("_FILE"), (variable, value)
+
+
+@pytest.mark.parametrize(
+    ("required", "body", "status", "said"),
+    [
+        ("", "pass", 0, "Redis is missing: 1 tests skipped, not run on this machine"),
+        ("postgresql", "pass", 0, "not run on this machine"),
+        ("redis", "pass", 1, "Redis is required here and missing"),
+        # decided on by the test itself, past the mark
+        ("redis", "import pytest; pytest.skip('no redis')", 1, "REQUIRED HERE"),
+    ],
+)
+def test_a_skip_for_want_of_a_service_is_counted_aloud_and_fails_where_it_is_required(
+    tmp_path: Path, required: str, body: str, status: int, said: str
+) -> None:
+    mark = "@needs_redis\n" if body == "pass" else ""
+    case = tmp_path / "test_case.py"
+    case.write_text(f"from tests.needs import needs_redis\n{mark}def test_it():\n    {body}\n")
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path)),
+            *("-p", "tests.needs", "-p", "no:cacheprovider", str(case)),
+        ],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "USERPOOL_DATA_DIR": str(tmp_path), "USERPOOL_TESTS_REQUIRE": required},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert result.returncode == status, result.stdout + result.stderr
+    assert said in result.stdout

@@ -244,6 +244,10 @@ class RefreshToken(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [
+            # for the clean-up; a live grant is not in it
+            models.Index(fields=["revoked_at"], name="grant_revoked", condition=models.Q(revoked_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"grant {self.origin_jti}"
