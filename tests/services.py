@@ -5,7 +5,6 @@ is; what the machine does not have is left out, and the tests that need it say s
 listens on a socket in that folder only, so that nobody else on the machine can reach it, and syncs nothing.
 """
 
-import getpass
 import os
 import shutil
 import signal
@@ -142,7 +141,7 @@ def main(arguments: list[str]) -> int:
         if not environment.get("REDIS_URL") and (program := shutil.which("redis-server")):
             environment["REDIS_URL"] = stack.enter_context(redis_server(program))
         print(
-            f"Testing as {getpass.getuser()} with",
+            "Running with",
             "PostgreSQL" if "postgres" in environment.get("DATABASE_URL", "") else "SQLite",
             "and",
             "Redis" if environment.get("REDIS_URL") else "no Redis",
