@@ -53,8 +53,12 @@ class Demo:
             users = [user for user in pool.get("Users", []) if user.get("Password")]
             for client in pool.get("UserPoolClients", []):
                 if callback in client.get("CallbackURLs", []) and users:
-                    user = users[0]
-                    return cls(pool["UserPool"]["Id"], client["ClientId"], user["Username"], user["Password"])
+                    user, pool_values = users[0], pool["UserPool"]
+                    attributes = {entry["Name"]: entry["Value"] for entry in user.get("Attributes", [])}
+                    # in a pool whose users sign in by e-mail address, nobody knows the username
+                    by_email = "email" in pool_values.get("UsernameAttributes", [])
+                    name = attributes.get("email", user["Username"]) if by_email else user["Username"]
+                    return cls(pool_values["Id"], client["ClientId"], name, user["Password"])
         raise CommandError(f"examples/demo.yaml has no pool with users and a client that returns to {callback}.")
 
 
