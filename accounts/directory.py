@@ -4,16 +4,19 @@ Configuration is read on every request and written rarely. An entry is at most M
 elsewhere is seen within that time; a change made in this process is seen at once. Answers of "there is none" are kept
 as well, and the number of entries is bounded, so that asking for made-up names costs neither SQL nor memory.
 
+A transaction that has not committed sees what it wrote, nobody else does, and nobody does when it is rolled back.
+
 What is returned is shared between threads: read it, never change it. Revocation, user status and single use are
 never read from here.
 """
 
+import threading
 import time
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Model, prefetch_related_objects
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
@@ -31,27 +34,40 @@ MAX_AGE = 5.0
 MAX_ENTRIES = 20_000
 
 T = TypeVar("T")
-_entries: dict[Hashable, tuple[float, Any]] = {}
+# key: when it is too old, how many commit hooks its reader had waiting, the value
+_entries: dict[Hashable, tuple[float, int, Any]] = {}
+_generation = 0
+_lock = threading.Lock()
 
 
 def remember(key: Hashable, load: Callable[[], T]) -> T:
     """Return what ``load`` returned for ``key``, at most MAX_AGE seconds ago."""
     now = time.monotonic()
+    # a hook waits for each write of this transaction (_changed), and a rollback takes it away: the count tells what
+    # was read inside from what was read outside
+    writes = len(connection.run_on_commit)
     entry = _entries.get(key)
-    if entry is not None and entry[0] > now:
-        value: T = entry[1]
+    if entry is not None and entry[0] > now and entry[1] == writes:
+        value: T = entry[2]
         return value
+    begun = _generation
     value = load()
-    while len(_entries) >= MAX_ENTRIES:
-        _entries.pop(next(iter(_entries), None), None)
-    _entries.pop(key, None)  # a dict keeps the place of a key that it has: the oldest entry must stay first
-    _entries[key] = (now + MAX_AGE, value)
+    with _lock:
+        if begun != _generation:
+            return value  # something was written meanwhile: perhaps this was read before it
+        while len(_entries) >= MAX_ENTRIES:
+            del _entries[next(iter(_entries))]
+        _entries.pop(key, None)  # a dict keeps the place of a key that it has: the oldest entry must stay first
+        _entries[key] = (now + MAX_AGE, writes, value)
     return value
 
 
 def forget() -> None:
     """Drop every entry."""
-    _entries.clear()
+    global _generation
+    with _lock:
+        _generation += 1
+        _entries.clear()
 
 
 def pool_by_id(pool_id: str) -> UserPool | None:
