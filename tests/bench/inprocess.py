@@ -87,7 +87,7 @@ def cost(application: Any, requests: list[bytes]) -> float:
 def profile(application: Any, requests: list[bytes], order: str, lines: int) -> None:
     """Print what cProfile says, in microseconds a request."""
     prepared = [environ(request) for request in requests]
-    profiler = cProfile.Profile(time.process_time)
+    profiler = cProfile.Profile()
     profiler.enable()
     for environment in prepared:
         serve(application, environment)
