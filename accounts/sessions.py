@@ -25,7 +25,7 @@ def start(
     upstream: dict[str, str] | None = None,
 ) -> tuple[SignInSession, str]:
     """End the session that the browser has, start one for ``user`` and return it with its cookie's value."""
-    end(request)
+    end(request, user.user_pool)
     token, now = opaque.random_token(), timezone.now()
     session = SignInSession.objects.create(
         digest=opaque.digest(token),
@@ -57,11 +57,11 @@ def current(request: HttpRequest, pool: UserPool) -> SignInSession | None:
     return session
 
 
-def end(request: HttpRequest) -> None:
-    """Delete the session that the browser has, if any."""
+def end(request: HttpRequest, pool: UserPool) -> None:
+    """Delete the session that the browser has at ``pool``, if any."""
     token = request.COOKIES.get(COOKIE, "")
     if token:
-        SignInSession.objects.filter(digest=opaque.digest(token)).delete()
+        SignInSession.objects.filter(digest=opaque.digest(token), user__user_pool=pool).delete()
 
 
 def end_all(user: PoolUser, at: datetime | None = None) -> None:

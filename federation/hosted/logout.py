@@ -56,7 +56,7 @@ def _ask(request: HttpRequest, given: Parameters, wanted: SignOut) -> HttpRespon
 
 
 def _sign_out(request: HttpRequest, wanted: SignOut) -> HttpResponse:
-    sessions.end(request)
+    sessions.end(request, pool_of(request))
     page = "hosted/signed_out.html"
     response = responses.redirect(wanted.url) if wanted.url else responses.page(request, page, {})
     sessions.delete_cookie(response)
