@@ -31,6 +31,9 @@ class CodeGrant(AuthorizationCodeGrant):
             return super().create_token_response(request, token_handler)
 
     def validate_token_request(self, request: Any) -> None:
+        """Validate and spend the code. The engine would take an omitted redirect_uri for the default one (W 4.2)."""
+        if not request.redirect_uri:
+            raise InvalidRequestError(request=request)
         super().validate_token_request(request)
         if not self.request_validator.spend_code(request):
             raise InvalidGrantError(request=request)

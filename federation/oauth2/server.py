@@ -24,6 +24,7 @@ GRANTS = {
     "refresh_token": RefreshTokenGrant,
     "client_credentials": ClientCredentialsGrant,
 }
+TWO_METHODS = "Client credentials came in two ways."  # RFC 6749 2.3 and 5.2: one method a request
 _BY_CODE: dict[str, type[errors.OAuthError]] = {
     refusal.code: refusal
     for refusal in (
@@ -114,6 +115,8 @@ def token(pool: UserPool, parameters: Parameters, authorization_header: str) -> 
         raise TokenRefused(errors.InvalidRequest("grant_type is missing."), None)
     if grant_type not in GRANTS:
         raise TokenRefused(errors.UnsupportedGrantType(), None)
+    if authorization_header and parameters.get("client_secret"):
+        raise TokenRefused(errors.InvalidRequest(TWO_METHODS), None)
     values = {name: value for name, value in parameters.values.items() if name not in _IGNORED.get(grant_type, ())}
     request = Request("", http_method="POST", body=list(values.items()))
     request.scopes = utils.scope_to_list(request.scope)
@@ -143,7 +146,12 @@ class TokenRefused(Exception):
 
 
 def authenticated_client(pool: UserPool, parameters: Parameters, authorization_header: str) -> AppClient:
-    """Return the client that sends this request, authenticated as at the token endpoint; raise InvalidClient."""
+    """Return the client that sends this request, authenticated as at the token endpoint.
+
+    Raise InvalidClient, or InvalidRequest for two methods at once.
+    """
+    if authorization_header and parameters.get("client_secret"):
+        raise errors.InvalidRequest(TWO_METHODS)
     validator = PoolValidator(pool, authorization_header)
     request = Request("", http_method="POST", body=list(parameters.values.items()))
     if validator.client_authentication_required(request):

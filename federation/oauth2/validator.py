@@ -58,11 +58,9 @@ class PoolValidator(OAuth2Validator):
         return client is not None and client.is_confidential
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
-        """Basic or body, never one after the other: RFC 6749 2.3 allows one method a request."""
+        """Basic or body; a request with both was refused before (server.py)."""
         if self.authorization:
             candidates = basic_credentials(self.authorization)
-            if request.client_secret:
-                return False
             if request.client_id and any(request.client_id != client_id for client_id, _ in candidates):
                 return False
         else:
