@@ -5,12 +5,14 @@ Hash: argon2id with the parameters that OWASP recommends first (19 MiB, two pass
 Django's default at the same strength against guessing.
 """
 
+import base64
 import secrets
 import string
 from dataclasses import dataclass
 from typing import Any, Self
 
-from django.contrib.auth.hashers import Argon2PasswordHasher
+from argon2 import extract_parameters
+from django.contrib.auth.hashers import Argon2PasswordHasher, BasePasswordHasher, identify_hasher
 from django.core.exceptions import ValidationError
 
 SYMBOLS = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- "
@@ -24,6 +26,16 @@ WIRE_NAMES = {
     "TemporaryPasswordValidityDays": "temporary_password_validity_days",
     "PasswordHistorySize": "password_history_size",
 }
+# What a hash that came from elsewhere may cost at a sign-in: more would be a way to exhaust the server.
+MAX_COST = {
+    "memory_cost": 256 * 1024,
+    "time_cost": 20,
+    "parallelism": 16,
+    "iterations": 5_000_000,
+    "work_factor": 2**18,
+    "block_size": 32,
+}
+MAX_HASH = 128  # the column's
 RANGES = {"MinimumLength": (6, 99), "TemporaryPasswordValidityDays": (0, 365), "PasswordHistorySize": (0, 24)}
 
 
@@ -33,6 +45,49 @@ class Argon2idHasher(Argon2PasswordHasher):
     time_cost = 2
     memory_cost = 19456
     parallelism = 1
+
+
+def import_hash(value: str) -> str:
+    """Return a hash from elsewhere in the form that Django stores; raise ValidationError when none of ours verifies it.
+
+    Taken are argon2 in the PHC form (``$argon2id$v=19$...``) and whatever PASSWORD_HASHERS lists in Django's form
+    (``argon2$argon2id$...``, ``pbkdf2_sha256$...``). The hash is replaced by our own at the next sign-in.
+    """
+    encoded = f"argon2{value}" if value.startswith("$argon2") else value
+    known = "an argon2 hash ($argon2id$v=19$...) or a hash in Django's form (pbkdf2_sha256$...)"
+    if len(encoded) > MAX_HASH:
+        raise ValidationError(f"longer than {MAX_HASH} characters.")
+    if not encoded.isascii() or not encoded.isprintable():
+        raise ValidationError(f"not {known}.")
+    try:
+        hasher = identify_hasher(encoded)
+        parts = _decoded(hasher, encoded)
+    except (ValueError, TypeError, AssertionError, KeyError, IndexError) as error:
+        raise ValidationError(f"no configured hasher verifies it; give {known}.") from error
+    for name, most in MAX_COST.items():
+        cost = parts.get(name, 1)
+        if not isinstance(cost, int) or not 1 <= cost <= most:
+            raise ValidationError(f"its {name.replace('_', ' ')} must be 1 to {most}.")
+    return encoded
+
+
+def _decoded(hasher: BasePasswordHasher, encoded: str) -> dict[str, Any]:
+    """Take a hash apart and prove that the hasher can be asked about it; raise ValueError and its kin."""
+    if hasher.library:
+        hasher._load_library()  # type: ignore[attr-defined]
+    parts = dict(hasher.decode(encoded))
+    if not parts["salt"] or not parts["hash"]:
+        raise ValueError("a part is missing")
+    if isinstance(hasher, Argon2PasswordHasher):
+        _, phc = encoded.split("$", 1)
+        found = extract_parameters(f"${phc}")
+        salt, digest = (base64.b64decode(part + "=" * (-len(part) % 4), validate=True) for part in phc.split("$")[-2:])
+        if len(digest) != found.hash_len or len(digest) < 16 or len(salt) < 8:
+            raise ValueError("the salt or the hash is too short")
+        parts |= {"memory_cost": found.memory_cost, "time_cost": found.time_cost, "parallelism": found.parallelism}
+    elif "iterations" in parts and len(base64.b64decode(parts["hash"], validate=True)) < 16:
+        raise ValueError("the hash is too short")
+    return parts
 
 
 @dataclass(frozen=True, slots=True)
