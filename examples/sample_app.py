@@ -255,7 +255,8 @@ verified.</p>
 
 def signed_in_page(user: SignedIn) -> str:
     claims = user.id_claims
-    name = str(claims.get("name") or claims.get("email") or claims.get("cognito:username") or claims["sub"])
+    whole = " ".join(str(claims[part]) for part in ("given_name", "family_name") if part in claims)
+    name = str(claims.get("name") or whole or claims.get("email") or claims.get("cognito:username") or claims["sub"])
     checks = "".join(f"<li>{escape(check)}</li>" for check in user.checks)
     cards = [
         card("ID token", "Who signed in. For this app alone.", claims, user.tokens["id_token"]),
