@@ -18,11 +18,14 @@ def bearer_token(request: HttpRequest) -> str:
     """Return the access token; raise BadUserInfoRequest when there is none, or more than one (RFC 6750 2)."""
     header = request.headers.get("Authorization", "")
     in_body = ""
-    if request.method == "POST" and request.META.get("CONTENT_LENGTH") not in (None, "", "0"):
+    if request.method == "POST" and request.content_type == parameters.FORM:
         try:
-            in_body = parameters.from_body(request).get("access_token")
+            given = parameters.from_body(request)
         except InvalidRequest as error:
             raise BadUserInfoRequest from error
+        if "access_token" in given.repeated:
+            raise BadUserInfoRequest
+        in_body = given.get("access_token")
     scheme, _, token = header.partition(" ")
     token = token.strip()
     if header and (scheme.lower() != "bearer" or not token or " " in token or in_body):
