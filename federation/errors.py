@@ -66,8 +66,9 @@ class InvalidTarget(OAuthError):
 
 
 class LoginRequired(OAuthError):
+    """Without words, as the authorize page shows it: Amplify shows the description in place of the code."""
+
     code = "login_required"
-    default_description = "Nobody is signed in."
 
 
 class RequestNotSupported(OAuthError):
