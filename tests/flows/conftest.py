@@ -1,0 +1,66 @@
+"""One deployment for all journeys of a test process: a pool applied from a file, served over http and over https."""
+
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.flows import apps, pools
+from tests.flows.person import Person
+from tests.flows.server import Deployment, Server, deployment, serving
+
+DOMAIN_SUFFIX = "auth.localhost"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def browser_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """An empty site for a single page app: its address and the folder that it shows."""
+    folder = tmp_path_factory.mktemp("browser-app")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}/", folder
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def journeys(tmp_path_factory: pytest.TempPathFactory, browser_app: tuple[str, Path]) -> Iterator[Deployment]:
+    """The database that holds the pool of pools.py."""
+    with deployment(tmp_path_factory.mktemp("journeys")) as found:
+        found.apply(pools.pool_file(browser_app[0]))
+        yield found
+
+
+@pytest.fixture(scope="session")
+def server(journeys: Deployment) -> Iterator[Server]:
+    """Userpool over http, the pool's endpoints under its issuer."""
+    with serving(journeys, pools.POOL_ID) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def secure_server(journeys: Deployment) -> Iterator[Server]:
+    """Userpool over https, the pool on a domain of its own: the host split of Cognito (W 1.1)."""
+    with serving(journeys, pools.POOL_ID, https=True, domain_suffix=DOMAIN_SUFFIX) as running:
+        yield running
+
+
+@pytest.fixture
+def person() -> Person:
+    """Somebody in front of a fresh browser."""
+    return Person()
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the Node programs of tests/flows/node and the packages that they import."""
+    return apps.node_folder(tmp_path_factory.mktemp("node"))

@@ -1,0 +1,102 @@
+"""The pool of the client journeys, as the file that ``manage.py apply`` takes (docs: README, "A pool as a file").
+
+Two clients of each dialect sign users in, one public and one with a secret; two more ask for tokens of their own. The
+callback URLs are those that the client libraries insist on; nothing listens at most of them, the journeys only look
+at where the browser is sent.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+POOL_ID = "eu-west-1_Flows0001"
+DOMAIN = "flows"
+CALLBACK = "http://localhost:3000/callback"
+LOGOUT = "http://localhost:3000/"
+ALLAUTH_CALLBACK = "http://localhost:3000/accounts/amazon-cognito/login/callback/"
+SOCIAL_CALLBACK = "http://localhost:3000/complete/cognito/"
+API = "https://api.example.com"
+SCOPE = "openid email phone profile"
+USERNAME, PASSWORD = "ada", "Correct-horse-7"
+ATTRIBUTES = {
+    "email": "ada@example.com",
+    "email_verified": "true",
+    "phone_number": "+441632960001",
+    "phone_number_verified": "false",
+    "given_name": "Ada",
+    "family_name": "Lovelace",
+    "picture": "https://cdn.example.com/ada.png",
+    "profile": "https://people.example.com/ada",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AppClient:
+    """What the developer of an app is given by whoever runs the pool."""
+
+    client_id: str
+    secret: str
+    dialect: str
+
+    def __str__(self) -> str:
+        return self.client_id
+
+
+def _pair(number: int, dialect: str) -> tuple[AppClient, AppClient]:
+    public = AppClient(f"{number}publicclientofjourneys0", "", dialect)
+    secret = AppClient(f"{number}secretclientofjourneys0", f"{number}" + "s" * 50, dialect)
+    return public, secret
+
+
+PUBLIC, SECRET = _pair(1, "cognito")
+PUBLIC_OIDC, SECRET_OIDC = _pair(2, "oidc")
+PEOPLE = (PUBLIC, SECRET, PUBLIC_OIDC, SECRET_OIDC)
+MACHINE = AppClient("1machineclientofjourneys", "1" + "m" * 50, "cognito")
+MACHINE_OIDC = AppClient("2machineclientofjourneys", "2" + "m" * 50, "oidc")
+MACHINES = (MACHINE, MACHINE_OIDC)
+
+
+def pool_file(browser_app: str) -> dict[str, Any]:
+    """Return the whole pool; ``browser_app`` is the address of the single page app, where something does listen."""
+    return {
+        "UserPool": {"Id": POOL_ID, "Name": "Journeys", "Domain": DOMAIN},
+        "ResourceServers": [
+            {"Identifier": API, "Name": "api", "Scopes": [{"ScopeName": "read", "ScopeDescription": "Read"}]}
+        ],
+        "UserPoolClients": [
+            *(_people(client, browser_app) for client in PEOPLE),
+            *(_machine(client) for client in MACHINES),
+        ],
+        "Groups": [{"GroupName": "admins", "Precedence": 1}],
+        "Users": [
+            {
+                "Username": USERNAME,
+                "Attributes": [{"Name": name, "Value": value} for name, value in ATTRIBUTES.items()],
+                "Password": PASSWORD,
+                "Groups": ["admins"],
+            }
+        ],
+    }
+
+
+def _client(client: AppClient, flows: list[str], scopes: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "ClientName": client.client_id,
+        "ClientId": client.client_id,
+        "AllowedOAuthFlowsUserPoolClient": True,
+        "AllowedOAuthFlows": flows,
+        "AllowedOAuthScopes": scopes,
+        "Dialect": client.dialect,
+    }
+    return found | ({"ClientSecret": client.secret} if client.secret else {})
+
+
+def _people(client: AppClient, browser_app: str) -> dict[str, Any]:
+    return _client(client, ["code", "implicit"], [*SCOPE.split(), f"{API}/read"]) | {
+        "CallbackURLs": [CALLBACK, ALLAUTH_CALLBACK, SOCIAL_CALLBACK, browser_app],
+        "LogoutURLs": [LOGOUT, browser_app],
+        "SupportedIdentityProviders": ["COGNITO"],
+    }
+
+
+def _machine(client: AppClient) -> dict[str, Any]:
+    return _client(client, ["client_credentials"], [f"{API}/read"])

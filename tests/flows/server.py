@@ -1,0 +1,188 @@
+"""Userpool as it is run: ``manage.py migrate``, ``manage.py apply FILE``, granian, and a database of its own.
+
+The database is SQLite in a temporary folder, or on PostgreSQL one beside the test database. Development mode saves
+the collection of static files and changes nothing of the protocol.
+"""
+
+import base64
+import datetime
+import ipaddress
+import json
+import os
+import secrets
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import psycopg
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.conf import settings
+from psycopg import sql
+
+from tests.services import free_port, running
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A database with its secrets: what the commands and every server process share."""
+
+    folder: Path
+    database_url: str
+    secret_key: str
+    encryption_key: str
+
+    def environment(self, base: str, **more: str) -> dict[str, str]:
+        """The settings of a process whose issuers are under ``base``."""
+        return {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "SECRET_KEY": self.secret_key,
+            "USERPOOL_ENCRYPTION_KEYS": self.encryption_key,
+            "USERPOOL_ISSUER_BASE_URL": base,
+            "USERPOOL_DATA_DIR": str(self.folder),
+            "USERPOOL_DEVELOPMENT": "1",
+            "USERPOOL_LOG_LEVEL": "WARNING",
+            "DATABASE_URL": self.database_url,
+            **more,
+        }
+
+    def manage(self, *arguments: str) -> str:
+        """Run a command and return what it prints; raise AssertionError with its words when it fails."""
+        command = [sys.executable, "manage.py", *arguments]
+        environment = self.environment("http://localhost:1")
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def apply(self, pool: dict[str, Any]) -> str:
+        """Apply ``pool`` as a file."""
+        path = self.folder / f"{secrets.token_hex(4)}.json"
+        path.write_text(json.dumps(pool), encoding="utf-8")
+        return self.manage("apply", str(path))
+
+
+@contextmanager
+def deployment(folder: Path) -> Iterator[Deployment]:
+    """A migrated, empty database that is gone when the block ends."""
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    with _database(folder) as url:
+        found = Deployment(folder, url, secrets.token_urlsafe(48), key)
+        found.manage("migrate", "--verbosity", "0")
+        yield found
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    configured = settings.DATABASES["default"]
+    if not configured["ENGINE"].endswith("postgresql"):
+        yield f"sqlite:///{folder / 'userpool.sqlite3'}"
+        return
+    name = f"userpool_flows_{secrets.token_hex(6)}"
+    address = {"host": configured["HOST"], "port": configured["PORT"] or 5432, "user": configured["USER"]}
+    address |= {"password": configured["PASSWORD"], "dbname": "postgres"}
+    with psycopg.connect(**address, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            user = quote(configured["USER"], safe="") + (
+                f":{quote(configured['PASSWORD'], safe='')}" * bool(configured["PASSWORD"])
+            )
+            port = f":{configured['PORT']}" if configured["PORT"] else ""
+            yield f"postgres://{user}@{quote(configured['HOST'], safe='')}{port}/{name}"
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running Userpool. ``certificate`` is the file to trust it by, on https."""
+
+    base: str
+    pool_id: str
+    certificate: Path | None = None
+
+    @property
+    def issuer(self) -> str:
+        return f"{self.base}/{self.pool_id}"
+
+    @cached_property
+    def discovery(self) -> dict[str, Any]:
+        """The issuer's discovery document."""
+        found: dict[str, Any] = self.http.get(f"{self.issuer}/.well-known/openid-configuration").json()
+        return found
+
+    @cached_property
+    def trust(self) -> ssl.SSLContext | bool:
+        """What to verify the server's certificate with."""
+        return ssl.create_default_context(cafile=str(self.certificate)) if self.certificate else True
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        """A client that trusts this server."""
+        return httpx.Client(verify=self.trust, timeout=30)
+
+
+@contextmanager
+def serving(deployment: Deployment, pool_id: str, https: bool = False, domain_suffix: str = "") -> Iterator[Server]:
+    """Start granian on a free port, with TLS if ``https``, and wait until it answers."""
+    port = free_port()
+    server = Server(
+        f"http{'s' * https}://localhost:{port}", pool_id, _certificate(deployment.folder) if https else None
+    )
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--blocking-threads", "4", "--no-ws", "--log-level", "warning"]
+    if server.certificate:
+        key = server.certificate.with_name("key.pem")
+        command += ["--ssl-certificate", str(server.certificate), "--ssl-keyfile", str(key)]
+    environment = deployment.environment(server.base, USERPOOL_DOMAIN_SUFFIX=domain_suffix)
+    log = deployment.folder / f"server-{port}.log"
+
+    def answers() -> None:
+        try:
+            server.http.get(f"{server.issuer}/.well-known/jwks.json").raise_for_status()
+        except httpx.TransportError as error:
+            raise ConnectionError from error
+
+    with running([*command, "userpool.wsgi:application"], log, answers, signal.SIGTERM, cwd=ROOT, env=environment):
+        yield server
+
+
+def _certificate(folder: Path) -> Path:
+    """Make a self-signed certificate for this machine's own names, and its key beside it."""
+    path = folder / "certificate.pem"
+    if path.exists():
+        return path
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    names: list[x509.GeneralName] = [x509.DNSName(host) for host in ("localhost", "*.auth.localhost")]
+    names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    folder.joinpath("key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    return path
