@@ -1,6 +1,7 @@
 """``python -m tests.bench``: start PostgreSQL and the server, drive every flow, print the table, write the JSON.
 
-Without options: one pool, seven rounds. It ends with status 1 when any answer was wrong, because a fast error is not
+Without options: seven rounds against one pool with 5000 users, so that PostgreSQL plans for tables with rows in them,
+and another run with more of them shows what grows. It ends with status 1 when any answer was wrong, because a fast error is not
 a figure. An aim that is missed is said, and fails nothing: it depends on the machine. Linux only, for /proc.
 """
 
@@ -19,8 +20,8 @@ def options() -> argparse.Namespace:
     """Return the parsed command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="CPU time per request, flow by flow.")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of every flow (7)")
-    parser.add_argument("--pools", type=int, default=0, help="other pools in the database (0)")
-    parser.add_argument("--users", type=int, default=0, help="other users, each with an old code and grant (0)")
+    parser.add_argument("--pools", type=int, default=20, help="other pools in the database (20)")
+    parser.add_argument("--users", type=int, default=5000, help="other users, each with an old code and grant (5000)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the requests of a round (1)")
     parser.add_argument("--only", nargs="+", default=[], metavar="FLOW", help="these flows alone")
     parser.add_argument("--json", type=Path, default=server.ROOT / "var" / "bench.json", help="where the figures go")

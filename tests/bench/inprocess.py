@@ -118,7 +118,7 @@ def main() -> int:
         from tests.bench.flows import Flows
         from userpool.wsgi import application
 
-        flows = Flows(port, run.prepare(0, 0), lambda request: serve(application, environ(request)))
+        flows = Flows(port, run.prepare(20, 5000), lambda request: serve(application, environ(request)))
         flow = next((flow for flow in flows.all() if flow.name == chosen.flow), None)
         if flow is None:
             parser.error(f"no such flow; there are {', '.join(flow.name for flow in flows.all())}")
