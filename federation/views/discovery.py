@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
+from django.utils.http import parse_etags
 
 from accounts import directory, signing
 from accounts.middleware import pool_of
@@ -77,7 +78,8 @@ def _document(request: HttpRequest, name: str, build: Callable[[UserPool], dict[
         return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
     body, etag = directory.remember((name, pool.pk), load)
-    fresh = request.headers.get("If-None-Match") == etag
+    known = [tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))]
+    fresh = etag in known or "*" in known
     response = HttpResponseNotModified() if fresh else HttpResponse(body, content_type=responses.JSON)
     response["ETag"] = etag
     response["Cache-Control"] = f"public, max-age={MAX_AGE}"
