@@ -63,7 +63,7 @@ def pool_file(browser_app: str) -> dict[str, Any]:
             {"Identifier": API, "Name": "api", "Scopes": [{"ScopeName": "read", "ScopeDescription": "Read"}]}
         ],
         "UserPoolClients": [
-            *(_people(client, browser_app) for client in PEOPLE),
+            *(people_client(client, browser_app) for client in PEOPLE),
             *(_machine(client) for client in MACHINES),
         ],
         "Groups": [{"GroupName": "admins", "Precedence": 1}],
@@ -90,7 +90,7 @@ def _client(client: AppClient, flows: list[str], scopes: list[str]) -> dict[str,
     return found | ({"ClientSecret": client.secret} if client.secret else {})
 
 
-def _people(client: AppClient, browser_app: str) -> dict[str, Any]:
+def people_client(client: AppClient, browser_app: str) -> dict[str, Any]:
     return _client(client, ["code", "implicit"], [*SCOPE.split(), f"{API}/read"]) | {
         "CallbackURLs": [CALLBACK, ALLAUTH_CALLBACK, SOCIAL_CALLBACK, browser_app],
         "LogoutURLs": [LOGOUT, browser_app],

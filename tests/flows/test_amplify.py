@@ -1,8 +1,8 @@
 """AWS Amplify v6 in a real browser: ``signInWithRedirect``, the session that it keeps, and ``signOut``.
 
 Bundled from the published package and unmodified; the ``domain`` and the ids are its configuration. Amplify speaks
-https only, so it meets the server over TLS, on the pool's own domain. Expected is what its documentation promises ("Sign in
-with web UI", "Manage user sessions") and, for the wire, the AWS pages on the authorize and logout endpoints.
+https only, so it meets the server over TLS, on the pool's own domain. Expected is what its documentation promises
+("Sign in with web UI", "Manage user sessions") and, for the wire, the AWS pages on the authorize and logout endpoints.
 
 Left out: Amplify refreshes and revokes tokens through Cognito's JSON API, which Userpool does not serve.
 """
