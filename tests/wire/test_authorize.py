@@ -397,7 +397,7 @@ def test_the_form_post_page_may_send_its_form_to_the_app_and_runs_no_inline_scri
 ) -> None:
     signed_in(http, user)
     response = ask(http, query_of(app_client, response_mode="form_post"))
-    assert "form-action 'self' https://app.example.test" in response["Content-Security-Policy"]
+    assert "form-action" not in response["Content-Security-Policy"]  # it would hold the app's redirects as well
     assert "no-store" in response["Cache-Control"]
     text = response.content.decode()
     assert "onload" not in text
