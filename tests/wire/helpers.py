@@ -5,6 +5,7 @@ import html
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -193,3 +194,26 @@ def resign(token: str, key: Any, **header: str) -> str:
     payload = token.split(".")[1]
     body = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
     return jws.serialize_compact(header, body, key, algorithms=[header["alg"]])
+
+
+class _InlineCode(HTMLParser):
+    """Collects what a Content-Security-Policy without 'unsafe-inline' would block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = dict(attrs)
+        if tag == "style" or (tag == "script" and not names.get("src")):
+            self.found.append(tag)
+        for name, value in attrs:
+            if name == "style" or name.startswith("on") or (value or "").strip().lower().startswith("javascript:"):
+                self.found.append(f"{tag} {name}")
+
+
+def inline_code(response: HttpResponse) -> list[str]:
+    """Return the inline scripts and styles of a page; there should be none."""
+    parser = _InlineCode()
+    parser.feed(response.content.decode())
+    return parser.found
