@@ -84,6 +84,7 @@ ROOT_URLCONF = "userpool.urls"
 WSGI_APPLICATION = "userpool.wsgi.application"
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin.apps.SimpleAdminConfig",  # no autodiscovery: the console registers what it shows
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -241,9 +242,31 @@ USE_I18N = True
 UNFOLD = {
     "SITE_TITLE": "Userpool",
     "SITE_HEADER": "Userpool",
-    "SITE_SYMBOL": "shield_person",
+    "SITE_SUBHEADER": "Operators' console",
+    "SITE_ICON": "accounts.admin.navigation.icon",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "accounts.admin.navigation.icon"}],
+    "SITE_URL": "/admin/",
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
+    "STYLES": ["accounts.admin.navigation.stylesheet"],
+    "DASHBOARD_CALLBACK": "accounts.admin.navigation.dashboard",
+    "SIDEBAR": {"show_search": False, "navigation": "accounts.admin.navigation.sidebar"},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.5% .012 271)",
+            "100": "oklch(94.5% .028 271)",
+            "200": "oklch(89% .052 271)",
+            "300": "oklch(81% .09 271)",
+            "400": "oklch(71% .135 271)",
+            "500": "oklch(60% .17 271)",
+            "600": "oklch(50% .175 271)",
+            "700": "oklch(44% .155 271)",
+            "800": "oklch(38% .125 271)",
+            "900": "oklch(32% .095 271)",
+            "950": "oklch(24% .07 271)",
+        },
+    },
 }
 
 env.verify()

@@ -2,6 +2,6 @@
 
 from django.urls import path
 
-from accounts.admin.site import console
+from accounts.admin.registry import console
 
 urlpatterns = [path("admin/", console.urls)]

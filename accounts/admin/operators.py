@@ -1,0 +1,106 @@
+"""Operators and their groups: Django's users and permissions, for the console only.
+
+Rights are handed out by superusers only, and nobody changes an operator who may do more than they may themselves (or
+they would set that one's password and be them).
+"""
+
+from typing import Any
+
+from django.contrib.admin import register
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group, Permission
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts import audit
+from accounts.admin.audited import actor
+from accounts.admin.base import ConsoleAdmin
+from accounts.admin.site import console
+from accounts.models import Operator
+
+APPS = ("accounts", "auth")
+RIGHTS = ("is_superuser", "groups", "user_permissions")
+
+
+def meaningful() -> Any:
+    """Return the permissions that mean something in the console."""
+    return Permission.objects.filter(content_type__app_label__in=APPS).select_related("content_type")
+
+
+@register(Operator, site=console)
+class OperatorAdmin(UserAdmin, ConsoleAdmin):  # type: ignore[misc]
+    """Operators. Only a superuser makes or changes a superuser."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "email", "first_name", "last_name", "is_active", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_superuser", "groups")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("username", "usable_password", "password1", "password2", "is_staff")}),)
+    readonly_fields = ("last_login", "date_joined")
+    filter_horizontal = ("groups", "user_permissions")
+    ordering = ("username",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = super().get_readonly_fields(request, obj)
+        return fixed if request.user.is_superuser else (*fixed, *RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_change_permission(request, obj)) and not self._above(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and not self._above(request, obj)
+
+    def protected(self, rows: list[Any]) -> list[str]:
+        others = Operator.objects.filter(is_superuser=True, is_active=True).exclude(pk__in=[row.pk for row in rows])
+        return [] if others.exists() else ["The last active superuser stays: without one nobody could hand out rights."]
+
+    def _above(self, request: HttpRequest, obj: Any) -> bool:
+        if not isinstance(obj, Operator) or request.user.is_superuser:
+            return False
+        return obj.is_superuser or not obj.get_all_permissions() <= request.user.get_all_permissions()
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        if any(self._above(request, row) for row in queryset):
+            raise PermissionDenied
+        super().delete_queryset(request, queryset)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "user_permissions":
+            kwargs["queryset"] = meaningful()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with transaction.atomic():
+            response: HttpResponse = super().user_change_password(request, id, form_url)
+            operator = self.get_object(request, unquote(id))
+            if request.method == "POST" and response.status_code == 302 and operator is not None:
+                changes: dict[str, list[Any]] = {"password": ["present", "changed"]}
+                audit.record("set password", operator, changes, actor=actor(request))
+        return response
+
+
+@register(Group, site=console)
+class OperatorGroupAdmin(DjangoGroupAdmin, ConsoleAdmin):  # type: ignore[misc]
+    """Groups of operators: sets of permissions."""
+
+    filter_horizontal = ("permissions",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = super().get_readonly_fields(request, obj)
+        return fixed if request.user.is_superuser else (*fixed, "permissions")
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "permissions":
+            kwargs["queryset"] = meaningful()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)

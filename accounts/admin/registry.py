@@ -1,0 +1,27 @@
+"""Everything that the console shows. Importing this module registers it; userpool/urls.py does."""
+
+from accounts.admin import (
+    activity,
+    audit,
+    clients,
+    keys,
+    operators,
+    pools,
+    providers,
+    resource_servers,
+    users,
+)
+from accounts.admin.site import console
+
+__all__ = [
+    "activity",
+    "audit",
+    "clients",
+    "console",
+    "keys",
+    "operators",
+    "pools",
+    "providers",
+    "resource_servers",
+    "users",
+]

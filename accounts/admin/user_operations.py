@@ -1,0 +1,169 @@
+"""What an operator does to users: passwords, disabling, signing out everywhere. Each is in the audit trail."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import action as bulk_action
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
+
+from accounts import audit, authentication, sessions
+from accounts.admin.audited import actor
+from accounts.admin.operations import Operation, OperationsMixin, Shown
+from accounts.models import LinkedIdentity, PoolUser
+from accounts.models.users import UserStatus
+
+MAX_AT_ONCE = 1000
+ONCE = "Hand it over by a way that you trust. It is not stored and cannot be shown again."
+
+
+class PasswordForm(forms.Form):
+    """A password that is given; it is checked against the policy of the user's pool when it is set."""
+
+    password = forms.CharField(
+        strip=False, max_length=256, widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"})
+    )
+
+
+def set_enabled(user: PoolUser, enabled: bool) -> None:
+    """Enable or disable ``user``; disabling ends every session and grant at once (AdminDisableUser)."""
+    user.enabled = enabled
+    user.save(update_fields=["enabled", "updated_at"])
+    if not enabled:
+        sessions.end_all(user)
+
+
+class UserOperations(OperationsMixin):
+    """Mixin for the page and the list of users. Whoever may change users may do all of this."""
+
+    @action(description="Temporary password", icon="password", permissions=["change"])
+    def temporary_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        words = (
+            "A new temporary password is made and shown to you once. The present one stops working, the user is "
+            "signed out everywhere, and is asked for a password of their own at the next sign-in."
+        )
+        return self.operate(
+            request, object_id, Operation("Temporary password", words, "Make a password", self._temporary)
+        )
+
+    @action(description="Set password", icon="lock_reset", permissions=["change"])
+    def set_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        words = "The user has this password from now on, and is signed out everywhere."
+        operation = Operation("Set password", words, "Set the password", self._permanent, PasswordForm)
+        return self.operate(request, object_id, operation)
+
+    @action(description="Sign out everywhere", icon="logout", permissions=["change"])
+    def sign_out(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        words = (
+            "Every session on the hosted pages ends and every refresh token is revoked. Access tokens are refused "
+            "at userInfo at once; an app that only checks signatures accepts them until they expire."
+        )
+        return self.operate(
+            request, object_id, Operation("Sign out everywhere", words, "Sign out", self._sign_out, danger=True)
+        )
+
+    @action(description="Disable", icon="block", permissions=["change"])
+    def disable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        words = "The user cannot sign in any more and is signed out everywhere. Nothing is deleted."
+        return self.operate(request, object_id, Operation("Disable user", words, "Disable", self._disable, danger=True))
+
+    @action(description="Enable", icon="check_circle", permissions=["change"])
+    def enable(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        words = "The user can sign in again, with the same password."
+        return self.operate(request, object_id, Operation("Enable user", words, "Enable", self._enable))
+
+    @action(description="Confirm", icon="verified_user", permissions=["change"])
+    def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        words = "The sign-up counts as confirmed, without a code. No attribute becomes verified by it."
+        return self.operate(request, object_id, Operation("Confirm user", words, "Confirm", self._confirm))
+
+    @action(description="Unlink identity", icon="link_off", permissions=["change"])
+    def unlink(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user = self.row(request, object_id)
+        links = user.identities.select_related("provider")
+        choices = [(str(link.pk), f"{link.provider.provider_name}: {link.subject}") for link in links]
+        field = forms.ChoiceField(label="Which one", choices=choices, widget=UnfoldAdminSelectWidget(choices=choices))
+        form = type("LinkForm", (forms.Form,), {"link": field})
+        words = "Who signs in with this identity is not this user any more, but a new one."
+        return self.operate(
+            request, object_id, Operation("Unlink identity", words, "Unlink", self._unlink, form, danger=True)
+        )
+
+    @bulk_action(description="Sign out everywhere", permissions=["change"])
+    def sign_out_selected(self, request: HttpRequest, users: Any) -> None:
+        self._each(request, users, self._sign_out, "signed out everywhere")
+
+    @bulk_action(description="Disable", permissions=["change"])
+    def disable_selected(self, request: HttpRequest, users: Any) -> None:
+        self._each(request, users, self._disable, "disabled")
+
+    @bulk_action(description="Enable", permissions=["change"])
+    def enable_selected(self, request: HttpRequest, users: Any) -> None:
+        self._each(request, users, self._enable, "enabled")
+
+    def _each(self, request: HttpRequest, users: Any, run: Any, done: str) -> None:
+        found = list(users.select_related("user_pool")[: MAX_AT_ONCE + 1])
+        if len(found) > MAX_AT_ONCE:
+            words = f"At most {MAX_AT_ONCE} users at once. Nobody was {done}."
+            self.message_user(request, words, messages.ERROR)  # type: ignore[attr-defined]
+            return
+        with transaction.atomic():
+            for user in found:
+                run(request, user, {})
+        self.message_user(request, f"{len(found)} users: {done}.", messages.SUCCESS)  # type: ignore[attr-defined]
+
+    def shown_password(self, request: HttpRequest, user: PoolUser, password: str) -> HttpResponse:
+        """Return the page that shows a temporary password, once."""
+        return self.show(request, user, "Temporary password", Shown("Temporary password", password, ONCE))
+
+    def _temporary(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> HttpResponse:
+        password = user.user_pool.policy.temporary_password()
+        self._set(request, user, password, temporary=True)
+        return self.shown_password(request, user, password)
+
+    def _permanent(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> str:
+        self._set(request, user, values["password"], temporary=False)
+        return f"{user} has a new password."
+
+    def _set(self, request: HttpRequest, user: PoolUser, password: str, temporary: bool) -> None:
+        status = user.status
+        authentication.set_password(user, password, temporary=temporary)
+        changes: dict[str, list[Any]] = {"password": ["present", "changed"], "status": [str(status), str(user.status)]}
+        action_name = "set temporary password" if temporary else "set password"
+        audit.record(action_name, user, changes, actor=actor(request))
+
+    def _sign_out(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> str:
+        sessions.end_all(user)
+        audit.record("sign out everywhere", user, {}, actor=actor(request))
+        return f"{user} is signed out everywhere."
+
+    def _disable(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> str:
+        return self._switch(request, user, False)
+
+    def _enable(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> str:
+        return self._switch(request, user, True)
+
+    def _switch(self, request: HttpRequest, user: PoolUser, enabled: bool) -> str:
+        words = "enable" if enabled else "disable"
+        audit.record(words, user, {"enabled": [user.enabled, enabled]}, actor=actor(request))
+        set_enabled(user, enabled)
+        return f"{user} is {words}d."
+
+    def _confirm(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> str:
+        if user.status == UserStatus.UNCONFIRMED:
+            user.status = UserStatus.CONFIRMED
+            user.save(update_fields=["status", "updated_at"])
+            audit.record("confirm", user, {"status": ["UNCONFIRMED", "CONFIRMED"]}, actor=actor(request))
+        return f"{user} is confirmed."
+
+    def _unlink(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> str:
+        link = LinkedIdentity.objects.select_related("provider").filter(user=user, pk=values["link"]).first()
+        if link is None:
+            return "This identity is gone already."
+        words = f"{link.provider.provider_name}: {link.subject}"
+        audit.record("unlink identity", user, {"identities": [words, None]}, actor=actor(request))
+        link.delete()
+        return f"{words} is not linked to {user} any more."
