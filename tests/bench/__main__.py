@@ -1,8 +1,8 @@
 """``python -m tests.bench``: start PostgreSQL and the server, drive every flow, print the table, write the JSON.
 
-Without options: seven rounds against one pool with 5000 users, so that PostgreSQL plans for tables with rows in them,
-and another run with more of them shows what grows. It ends with status 1 when any answer was wrong, because a fast error is not
-a figure. An aim that is missed is said, and fails nothing: it depends on the machine. Linux only, for /proc.
+Without options: seven rounds against one pool with 5000 users, so that PostgreSQL plans for tables with rows in them.
+A second run with more of them shows what grows. The status is 1 when any answer was wrong, because a fast error is
+not a figure. An aim that is missed is said, and fails nothing: it depends on the machine. Linux only, for /proc.
 """
 
 import argparse
