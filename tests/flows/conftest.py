@@ -6,12 +6,16 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
+from tests import needs
 from tests.flows import apps, pools
 from tests.flows.person import Person
 from tests.flows.server import Deployment, Server, deployment, serving
+from tests.flows.single_page import SinglePageApp
 
 DOMAIN_SUFFIX = "auth.localhost"
 
@@ -64,3 +68,23 @@ def person() -> Person:
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the Node programs of tests/flows/node and the packages that they import."""
     return apps.node_folder(tmp_path_factory.mktemp("node"))
+
+
+@pytest.fixture
+def app(browser_app: tuple[str, Path], node: Path) -> SinglePageApp:
+    """A single page app, to be published."""
+    return SinglePageApp(*browser_app, packages=node)
+
+
+@pytest.fixture
+def page(secure_server: Server) -> Iterator[Page]:
+    """A page of Chromium, which reaches nothing but this machine."""
+    with sync_playwright() as playwright:
+        # without its sandbox: that needs privileges which a container does not give
+        options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = playwright.chromium.launch(executable_path=needs.chromium(), args=options)
+        # the certificate is of our own making
+        context = browser.new_context(ignore_https_errors=True)
+        context.route(lambda url: not (urlsplit(url).hostname or "").endswith("localhost"), lambda route: route.abort())
+        yield context.new_page()
+        browser.close()

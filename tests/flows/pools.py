@@ -13,6 +13,7 @@ DOMAIN = "flows"
 CALLBACK = "http://localhost:3000/callback"
 LOGOUT = "http://localhost:3000/"
 ALLAUTH_CALLBACK = "http://localhost:3000/accounts/amazon-cognito/login/callback/"
+AUTHJS_CALLBACK = "http://localhost:3000/auth/callback/cognito"
 SOCIAL_CALLBACK = "http://localhost:3000/complete/cognito/"
 API = "https://api.example.com"
 SCOPE = "openid email phone profile"
@@ -92,7 +93,7 @@ def _client(client: AppClient, flows: list[str], scopes: list[str]) -> dict[str,
 
 def people_client(client: AppClient, browser_app: str) -> dict[str, Any]:
     return _client(client, ["code", "implicit"], [*SCOPE.split(), f"{API}/read"]) | {
-        "CallbackURLs": [CALLBACK, ALLAUTH_CALLBACK, SOCIAL_CALLBACK, browser_app],
+        "CallbackURLs": [CALLBACK, ALLAUTH_CALLBACK, SOCIAL_CALLBACK, AUTHJS_CALLBACK, browser_app],
         "LogoutURLs": [LOGOUT, browser_app],
         "SupportedIdentityProviders": ["COGNITO"],
     }
