@@ -113,6 +113,10 @@ def _put_secrets(client: AppClient, value: list[str], path: str) -> None:
     client.wanted_secrets = value
 
 
+def _leave(client: AppClient, value: str | None, path: str) -> None:
+    """A client is found by its id, or made with it; what is left out was generated."""
+
+
 def _attributes(value: list[str] | None) -> list[str] | None:
     return sorted(value) if value is not None else None
 
@@ -123,7 +127,7 @@ CLIENT = Kind(
     key="ClientId",
     fields=(
         Field("ClientName", Text(128, 1, rules.NAME), "name", required=True),
-        Field("ClientId", Text(128, 1, rules.CLIENT_ID), "client_id"),
+        Field("ClientId", Text(128, 1, rules.CLIENT_ID), get=lambda client: client.client_id, put=_leave),
         Field("ClientSecret", _SECRET),
         Field("GenerateSecret", Flag()),
         Field("ClientSecrets", ListOf(_SECRET, 2), default=[], get=_get_secrets, put=_put_secrets),
@@ -173,4 +177,6 @@ CLIENT = Kind(
     ),
     read_only=READ_ONLY | {"ClientType"},
 )
-WIRE_NAMES = CLIENT.wire_names | {attr: f"{token}Validity" for token, attr in TOKENS.items()}
+WIRE_NAMES = (
+    CLIENT.wire_names | {"client_id": "ClientId"} | {attr: f"{token}Validity" for token, attr in TOKENS.items()}
+)

@@ -47,15 +47,16 @@ def from_validation(
 ) -> Refused:
     """Return what the models refused, in the words of the file.
 
-    ``names`` maps model fields to wire names. The messages of the ``keyed`` fields begin with the key of the nested
-    value that they are about.
+    ``names`` maps model fields to wire names, ``__all__`` to that of what concerns no single field. The messages of
+    the ``keyed`` fields begin with the key of the nested value that they are about.
     """
     problems: list[Problem] = []
     by_field: dict[str, Any] = (
         error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
     )
     for field, messages in by_field.items():
-        where = path if field == NON_FIELD_ERRORS else join(path, names.get(field, field))
+        own = names.get(field, "" if field == NON_FIELD_ERRORS else field)
+        where = join(path, own) if own else path
         for message in messages:
             found = _KEY.fullmatch(message) if field in keyed else None
             problems.append(Problem(join(where, found[1]), found[2]) if found else Problem(where, message))

@@ -2,8 +2,8 @@
 
 A document has one pool. What ``describe-*`` prints is taken as it is: an entry of a list may be wrapped in its
 singular name, a single object may stand at the top level, and what is read-only is ignored. An object that names
-another pool is refused. Fields that nobody knows are kept and reported, but not names of sections: ``User:`` for
-``Users:`` would otherwise be an empty list.
+another pool is refused. Fields that nobody knows are kept and reported, but not names of sections: ``Clients:`` for
+``UserPoolClients:`` would otherwise pass for a pool without clients.
 """
 
 from collections.abc import Callable
@@ -97,7 +97,8 @@ class _Reader:
         for name in self.data:
             if name not in SECTIONS and name not in singular:
                 self.problems.append(Problem(name, f"is not a section. Known: {', '.join(SECTIONS)}."))
-        pool = self.entry(POOL, self.data.get("UserPool") or {}, "UserPool")
+        given = self.data.get("UserPool")
+        pool = self.entry(POOL, {} if given is None else given, "UserPool")
         for name in KEPT_SECTIONS:
             if self.data.get(name) is not None:
                 pool.other[name] = self.data[name]
@@ -107,7 +108,7 @@ class _Reader:
         self.find_pool_id(pool)
         if self.problems:
             raise Refused(self.problems)
-        return Document(pool, self.data.get("UserPool") is not None, lists, self.kept, self.line_of)
+        return Document(pool, given is not None, lists, self.kept, self.line_of)
 
     def list_of(self, kind: Kind) -> list[Entry]:
         entries = self.data.get(kind.section)
