@@ -35,6 +35,7 @@ START_TIMEOUT = 60
 STOP_TIMEOUT = 15
 PORT, SAMPLE_PORT = 8000, 8001
 OPERATOR = "admin"
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, port: int, sample_port: int, **options: Any) -> None:
         if not settings.USERPOOL_DEVELOPMENT:
             raise CommandError("The demo is for development: USERPOOL_DEVELOPMENT=1 python manage.py demo")
-        for name in ("SIGTERM", "SIGHUP"):
-            signal.signal(getattr(signal, name), _interrupt)
+        for number in STOPPING:
+            signal.signal(number, _interrupt)
         base, sample = f"http://localhost:{port}", f"http://localhost:{sample_port}"
         require_free(port, "--port")
         require_free(sample_port, "--sample-port")
@@ -108,6 +109,9 @@ class Command(BaseCommand):
 
 
 def _interrupt(number: int, frame: object) -> None:
+    """Begin to stop, once: a second Ctrl-C must not leave a child behind."""
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
