@@ -5,6 +5,7 @@ Attributes are kept as strings; here they get the type that the wire has for the
 """
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -78,7 +79,7 @@ def _typed(attributes: dict[str, str], boolean_strings: bool = False, plain: boo
     if not plain:
         if "address" in typed:
             typed["address"] = {"formatted": typed["address"]}
-        if str(typed.get("updated_at", "")).lstrip("-").isdigit():
+        if re.fullmatch("-?[0-9]{1,18}", typed.get("updated_at", "")):
             typed["updated_at"] = int(typed["updated_at"])
     return typed
 

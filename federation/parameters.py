@@ -31,9 +31,14 @@ class Parameters:
 
 
 def decode(raw: str, limit: int = MAX_QUERY) -> Parameters:
-    """Return the parameters in ``raw``; raise InvalidRequest when they are too many, too long or not UTF-8."""
+    """Return the parameters in ``raw``; raise InvalidRequest when they are too many, too long or not UTF-8.
+
+    A query with anything but ASCII in it is not one (RFC 3986 2): WSGI hands its bytes on as latin-1.
+    """
     if len(raw) > limit:
         raise InvalidRequest("The request is too large.")
+    if not raw.isascii():
+        raise InvalidRequest("The parameters are malformed.")
     try:
         pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError as error:
@@ -54,12 +59,25 @@ def from_query(request: HttpRequest) -> Parameters:
     return decode(request.META.get("QUERY_STRING", ""))
 
 
+def require_form(request: HttpRequest) -> int:
+    """Return the length of the form that ``request`` carries; raise InvalidRequest when it carries anything else.
+
+    To be asked before request.POST, which has no answer of its own for a broken multipart body or length.
+    """
+    if (request.content_type or "").strip().lower() != FORM:
+        raise InvalidRequest(f"The body must be {FORM}.")
+    length = str(request.META.get("CONTENT_LENGTH") or "0")
+    if not (length.isascii() and length.isdigit()) or len(length) > 12:
+        raise InvalidRequest("The request is too large.")
+    return int(length)
+
+
 def from_body(request: HttpRequest) -> Parameters:
     """Return the parameters of a form body; raise InvalidRequest for another media type or an unreadable body."""
     if (request.content_type or "").strip().lower() != FORM:
         raise InvalidRequest(f"The body must be {FORM}.")
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if not str(length).isdigit() or int(length) > MAX_BODY:
+    length = str(request.META.get("CONTENT_LENGTH") or "0")
+    if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > MAX_BODY:
         raise InvalidRequest("The request is too large.")
     try:
         raw = request.body.decode("ascii")
