@@ -827,3 +827,10 @@ def test_quoting_of_the_query_does_not_matter(http: Client, app_client: AppClien
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in query_of(app_client).items())
     assert "%20" in query
     assert "code" in sent_to_app(ask(http, query))
+
+
+def test_a_query_with_raw_bytes_is_refused(http: Client, app_client: AppClient) -> None:
+    """RFC 3986 2: a URI is ASCII. Read as latin-1, a raw state would come back as another one."""
+    query = urlencode(query_of(app_client, state="")) + "&state="
+    response = http.generic("GET", "/oauth2/authorize", QUERY_STRING=query + "é".encode().decode("latin-1"))
+    assert on_error_page(http, response) == "invalid_request"
