@@ -114,7 +114,10 @@ def test_applying_again_changes_nothing_and_an_app_can_be_added_while_the_server
     assert moved.manage("export", pools.POOL_ID) == before
 
     fresh = pools.AppClient("3publicclientofjourneys0", "", "oidc")
-    added = {"UserPool": {"Id": pools.POOL_ID}, "UserPoolClients": [pools.people_client(fresh, "http://localhost:3001/")]}
+    added = {
+        "UserPool": {"Id": pools.POOL_ID},
+        "UserPoolClients": [pools.people_client(fresh, "http://localhost:3001/")],
+    }
     moved.apply(added)
     assert "id_token" in tokens_of(moved_server, fresh, Person())
     assert "id_token" in tokens_of(moved_server, pools.PUBLIC, Person())  # what the file left out is still there
