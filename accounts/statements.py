@@ -44,6 +44,18 @@ def change(text: str, params: tuple[Any, ...]) -> int:
         return int(cursor.rowcount)
 
 
+@cache
+def _insertion(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608 - names of tables and columns, none from outside
+
+
+def insert(table: str, values: dict[str, Any]) -> None:
+    """Insert one row. The names are the program's own; times may be datetimes. No signal is sent."""
+    params = [time_param(value) if isinstance(value, datetime) else value for value in values.values()]
+    with connection.cursor() as cursor:
+        cursor.execute(_insertion(table, tuple(values)), params)
+
+
 def time_param(moment: datetime) -> Any:
     """Return ``moment`` as the database of this process takes it."""
     return connection.ops.adapt_datetimefield_value(moment)

@@ -21,7 +21,7 @@ from django.utils import timezone
 from accounts import opaque
 from accounts.models.clients import AppClient
 from accounts.models.users import PoolUser
-from accounts.statements import change, fetch, json_value, time_param, time_value
+from accounts.statements import change, fetch, insert, json_value, time_param, time_value
 
 CODE_LIFETIME = timedelta(minutes=5)
 MAX_GRACE = 60  # seconds; Cognito's bound of RetryGracePeriodSeconds
@@ -160,13 +160,17 @@ class AuthorizationCode(models.Model):
     def issue(cls, **values: Any) -> str:
         """Store a new code and return it. ``values``: app_client, user, redirect_uri, scope, auth_time and so on."""
         code = opaque.random_token()
-        cls.objects.create(
-            digest=opaque.digest(code),
-            origin_jti=new_id(),
-            event_id=new_id(),
-            expires_at=timezone.now() + CODE_LIFETIME,
-            **values,
-        )
+        stored = {
+            "digest": opaque.digest(code),
+            "nonce": "",
+            "code_challenge": "",
+            "resource": "",
+            "origin_jti": new_id(),
+            "event_id": new_id(),
+            "expires_at": timezone.now() + CODE_LIFETIME,
+        }
+        app_client, user = values.pop("app_client"), values.pop("user")
+        insert(cls._meta.db_table, stored | values | {"app_client_id": app_client.pk, "user_id": user.pk})
         return code
 
     @classmethod
@@ -258,20 +262,22 @@ class RefreshToken(models.Model):
         selector, salt, now = secrets.token_urlsafe(16), secrets.token_urlsafe(16), timezone.now()
         token = f"{selector}.{opaque.random_token()}" if with_token else ""
         lifetime = app_client.refresh_token_validity if with_token else app_client.access_token_validity
-        cls.objects.create(
-            selector=selector,
-            digest=opaque.digest(token) if token else "",
-            salt=salt,
-            app_client=app_client,
-            user_id=grant.subject.pk,
-            scope=grant.scope,
-            resource=grant.resource,
-            auth_time=grant.since,
-            origin_jti=grant.origin_jti,
-            event_id=grant.event_id,
-            created_at=now,
-            expires_at=now + lifetime,
-        )
+        stored = {
+            "selector": selector,
+            "digest": opaque.digest(token) if token else "",
+            "salt": salt,
+            "retired": "[]",
+            "app_client_id": app_client.pk,
+            "user_id": grant.subject.pk,
+            "scope": grant.scope,
+            "resource": grant.resource,
+            "auth_time": grant.since,
+            "origin_jti": grant.origin_jti,
+            "event_id": grant.event_id,
+            "created_at": now,
+            "expires_at": now + lifetime,
+        }
+        insert(cls._meta.db_table, stored)
         return token
 
     @classmethod
