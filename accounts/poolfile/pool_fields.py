@@ -79,7 +79,7 @@ POOL = Kind(
             ListOf(Object({"Name": Text(32, 1)}, ("Name",), open=True), 100),
             default=[],
             also="Schema",
-            get=lambda pool: pool.schema_attributes,
+            get=schema.get,
             put=schema.put,
         ),
         Field(

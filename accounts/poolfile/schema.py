@@ -13,6 +13,11 @@ from accounts.models import UserPool
 from accounts.poolfile.problems import Problem, Refused, join
 
 
+def get(pool: UserPool) -> list[dict[str, Any]]:
+    """Return the attributes that a pool has beside or instead of the usual ones, every bound written out."""
+    return [_wire(_parse(entry), entry) for entry in pool.schema_attributes]
+
+
 def put(pool: UserPool, entries: list[dict[str, Any]], path: str) -> None:
     """Add ``entries`` to the schema of ``pool``; raise Refused for a bad one, or for one that says otherwise."""
     new = pool._state.adding
@@ -31,7 +36,7 @@ def put(pool: UserPool, entries: list[dict[str, Any]], path: str) -> None:
             changed = "is listed twice" if new else "cannot be changed after the pool was made"
             problems.append(Problem(join(path, number), f"{attribute.name} {changed}."))
             continue
-        stored.append(attribute.to_wire() | {key: True for key in ("DeveloperOnlyAttribute",) if entry.get(key)})
+        stored.append(_wire(attribute, entry))
         known = {**known, attribute.name: attribute}
     if problems:
         raise Refused(problems)
@@ -42,3 +47,7 @@ def put(pool: UserPool, entries: list[dict[str, Any]], path: str) -> None:
 def _parse(entry: dict[str, Any]) -> Attribute:
     found = Schema.parse([entry]).attributes
     return found[next(name for name in (entry["Name"], f"custom:{entry['Name']}") if name in found)]
+
+
+def _wire(attribute: Attribute, entry: dict[str, Any]) -> dict[str, Any]:
+    return attribute.to_wire() | {key: True for key in ("DeveloperOnlyAttribute",) if entry.get(key)}
