@@ -26,6 +26,8 @@ PACKAGES = (
     "argon2-cffi",
 )
 
+BACKGROUND_MS = 0.03  # what PostgreSQL's own chores come to, spread over the requests of a round
+
 
 @dataclass(slots=True)
 class Samples:
@@ -116,8 +118,8 @@ def table(rows: list[dict[str, Any]], found: dict[str, Any]) -> str:
 def _aim(line: dict[str, Any]) -> str:
     if line["aim_app_ms"] is None:
         return "-"
-    database = "" if line["aim_db_ms"] is None else f" + {line['aim_db_ms']:g}"
-    met = line["app_cpu_ms"] <= line["aim_app_ms"] and line["db_cpu_ms"] <= (
-        line["db_cpu_ms"] if line["aim_db_ms"] is None else line["aim_db_ms"]
-    )
-    return f"{line['aim_app_ms']:g}{database} {'met' if met else 'MISSED'}"
+    aim, met = f"{line['aim_app_ms']:g}", line["app_cpu_ms"] <= line["aim_app_ms"]
+    if line["aim_db_ms"] is not None:
+        aim += f" + {line['aim_db_ms']:g}"
+        met = met and line["db_cpu_ms"] <= line["aim_db_ms"] + BACKGROUND_MS
+    return f"{aim} {'met' if met else 'MISSED'}"
