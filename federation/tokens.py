@@ -60,9 +60,13 @@ def encode(data: bytes) -> str:
 def decode(part: str) -> bytes:
     """Return the bytes of an unpadded base64url string; raise InvalidJwt for anything else."""
     try:
-        return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+        data = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except (binascii.Error, ValueError) as error:
         raise InvalidJwt("not base64url") from error
+    # the library lets padding, the standard alphabet and stray bits pass: one token would have many spellings
+    if encode(data) != part:
+        raise InvalidJwt("not base64url")
+    return data
 
 
 @lru_cache(maxsize=4096)
