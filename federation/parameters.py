@@ -62,22 +62,19 @@ def from_query(request: HttpRequest) -> Parameters:
 def require_form(request: HttpRequest) -> int:
     """Return the length of the form that ``request`` carries; raise InvalidRequest when it carries anything else.
 
-    To be asked before request.POST, which has no answer of its own for a broken multipart body or length.
+    To be asked before request.POST, which fails on a broken multipart body and on a length that is no number.
     """
-    if (request.content_type or "").strip().lower() != FORM:
+    media, length = (request.content_type or "").strip().lower(), str(request.META.get("CONTENT_LENGTH") or "0")
+    if media != FORM and (media or length != "0"):
         raise InvalidRequest(f"The body must be {FORM}.")
-    length = str(request.META.get("CONTENT_LENGTH") or "0")
-    if not (length.isascii() and length.isdigit()) or len(length) > 12:
+    if not (length.isascii() and length.isdigit()) or len(length) > 9:
         raise InvalidRequest("The request is too large.")
     return int(length)
 
 
 def from_body(request: HttpRequest) -> Parameters:
     """Return the parameters of a form body; raise InvalidRequest for another media type or an unreadable body."""
-    if (request.content_type or "").strip().lower() != FORM:
-        raise InvalidRequest(f"The body must be {FORM}.")
-    length = str(request.META.get("CONTENT_LENGTH") or "0")
-    if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > MAX_BODY:
+    if require_form(request) > MAX_BODY:
         raise InvalidRequest("The request is too large.")
     try:
         raw = request.body.decode("ascii")

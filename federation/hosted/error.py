@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from accounts.tracing import current_request_id
-from federation import errors, responses
+from federation import errors, parameters, responses
 
 log = logging.getLogger("userpool.request")
 SALT = "userpool.error"
@@ -70,7 +70,11 @@ def view(request: HttpRequest) -> HttpResponse:
     """GET /error."""
     if request.method not in ("GET", "HEAD"):
         return responses.method_not_allowed("GET, HEAD")
-    return show(request, request.GET.get("error", ""), request.GET.get("request_id", ""))
+    try:
+        given = parameters.from_query(request)
+    except errors.InvalidRequest:
+        given = parameters.Parameters()
+    return show(request, given.get("error"), given.get("request_id"))
 
 
 def show(request: HttpRequest, code: str, signed_id: str = "", status: int = 400) -> HttpResponse:

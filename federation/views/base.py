@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 from functools import wraps
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
-from federation import errors, responses
+from federation import errors, parameters, responses
 from federation.authorize_request import RefusedRequest
 from federation.hosted import error as error_page
 
@@ -33,7 +33,7 @@ def machine_endpoint(*methods: str) -> Callable[[View], View]:
                 response = view(request)
             except errors.OAuthError as error:
                 response = responses.error_json(error)
-            except (SuspiciousOperation, RequestDataTooBig):
+            except (SuspiciousOperation, BadRequest, UnreadablePostError):
                 response = responses.error_json(errors.InvalidRequest())
             except Exception:
                 log.exception("unexpected failure")
@@ -54,6 +54,8 @@ def browser_endpoint(*methods: str) -> Callable[[View], View]:
             if request.method not in methods:
                 return responses.method_not_allowed(", ".join(methods))
             try:
+                if request.method == "POST":
+                    parameters.require_form(request)
                 return view(request)
             except RefusedRequest as refused:
                 log.info("refused: %s", refused)
@@ -62,7 +64,7 @@ def browser_endpoint(*methods: str) -> Callable[[View], View]:
                 return error_page.redirect_to(request, error)
             except errors.OAuthError as error:
                 return error_page.redirect_to(request, errors.HostedPageError(error.code))
-            except (SuspiciousOperation, RequestDataTooBig):
+            except (SuspiciousOperation, BadRequest, UnreadablePostError):
                 return error_page.redirect_to(request, errors.HostedPageError("invalid_request"))
             except Http404:
                 raise
