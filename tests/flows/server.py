@@ -60,10 +60,13 @@ class Deployment:
             **more,
         }
 
-    def manage(self, *arguments: str) -> str:
-        """Run a command and return what it prints; raise AssertionError with its words when it fails."""
+    def manage(self, *arguments: str, **more: str) -> str:
+        """Run a command, with ``more`` in its environment, and return what it prints.
+
+        Raise AssertionError with its words when it fails.
+        """
         command = [sys.executable, "manage.py", *arguments]
-        environment = self.environment("http://localhost:1")
+        environment = self.environment("http://localhost:1", **more)
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -152,7 +155,7 @@ def serving(deployment: Deployment, pool_id: str, https: bool = False, domain_su
 
     def answers() -> None:
         try:
-            server.http.get(f"{server.issuer}/.well-known/jwks.json").raise_for_status()
+            server.http.get(f"{server.base}/")
         except httpx.TransportError as error:
             raise ConnectionError from error
 
