@@ -130,7 +130,7 @@ CLIENT = Kind(
         Field("ClientId", Text(128, 1, rules.CLIENT_ID), get=lambda client: client.client_id, put=_leave),
         Field("ClientSecret", _SECRET),
         Field("GenerateSecret", Flag()),
-        Field("ClientSecrets", ListOf(_SECRET, 2), default=[], get=_get_secrets, put=_put_secrets),
+        Field("ClientSecrets", ListOf(_SECRET, 2, unique=False), default=[], get=_get_secrets, put=_put_secrets),
         Field("CallbackURLs", _URLS, "redirect_uris", default=[], **LINES),
         Field("LogoutURLs", _URLS, "post_logout_redirect_uris", default=[], **LINES),
         Field("DefaultRedirectURI", Text(1024, 1, rules.PRINTABLE), "default_redirect", default="", **EMPTY_IS_NULL),

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from accounts import audit
 from accounts.provider_details import SECRET_KEYS
 
 SECRET_FIELDS = ("Password", "PasswordHash", "ClientSecret", "ClientSecrets")
@@ -47,7 +48,7 @@ def _is_absent(value: Any) -> bool:
 
 def mask(name: str, before: Any, after: Any) -> list[Any]:
     """Return the pair with words in place of secrets."""
-    if name in SECRET_FIELDS:
+    if name in SECRET_FIELDS or audit.SECRET.search(name):
         same = before == after
         return [_words(before, "a secret"), _words(after, "a secret" if same else "another secret", bool(before))]
     if name == "ProviderDetails":

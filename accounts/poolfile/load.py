@@ -140,7 +140,7 @@ def _scalar(loader: Any, node: yaml.ScalarNode, path: str, line: int) -> Any:
         try:
             value = getattr(loader, f"construct_yaml_{kind}")(node)
         except (ValueError, KeyError, OverflowError) as error:
-            raise Refused.at(path, f"line {line}: {node.value[:40]!r} is not a value of type {kind}.") from error
+            raise Refused.at(path, f"line {line}: not a value of type {kind}.") from error
     else:
         raise Refused.at(path, f"line {line}: the tag {node.tag} is refused.")
     _check_values(value, path)

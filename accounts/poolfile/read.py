@@ -168,9 +168,9 @@ class _Reader:
         values = entry.values
         if entry.kind is USER:
             self.problems.extend(user_fields.normalise(values, entry.path))
-        elif entry.kind is CLIENT and "ClientSecret" in values:
-            first, others = values.pop("ClientSecret"), values.get("ClientSecrets") or []
-            values["ClientSecrets"] = [first, *(one for one in others if one != first)] if first else others
+        elif entry.kind is CLIENT and {"ClientSecret", "ClientSecrets"} & set(values):
+            given = [values.pop("ClientSecret", None), *(values.get("ClientSecrets") or [])]
+            values["ClientSecrets"] = list(dict.fromkeys(secret for secret in given if secret))
             if len(values["ClientSecrets"]) > 2:
                 self.problems.append(Problem(entry.at("ClientSecrets"), "a client has at most two secrets."))
         elif entry.kind is POOL:

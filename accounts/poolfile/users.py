@@ -107,6 +107,8 @@ class Batch:
         sub = entry.values.get("Sub")
         if sub and sub == entry.key:  # the username is the sub, whatever its shape
             return PoolUser(user_pool=self.pool, username=sub, sub=sub)
+        if entry.key.partition("_")[0] in self.providers:  # <ProviderName>_<subject>, and a subject may be an address
+            return PoolUser(user_pool=self.pool, username=entry.key, **({"sub": sub} if sub else {}))
         user = registration.new_user(self.pool, entry.key)
         if sub:
             user.username = sub if user.username == user.sub else user.username

@@ -30,7 +30,8 @@ class Text:
 
     def problems(self, value: Any, path: str) -> Iterator[Problem]:
         if not isinstance(value, str):
-            hint = "" if isinstance(value, dict | list | None) else f"; put {value!r} in quotes"
+            # without the value: it may be a password
+            hint = "" if isinstance(value, dict | list | None) else "; put it in quotes"
             yield Problem(path, f"must be a string{hint}.")
         elif not self.low <= len(value) <= self.high:
             yield Problem(path, f"must have {self.low} to {self.high} characters.")

@@ -338,7 +338,7 @@ def test_unknown_fields_are_kept_reported_and_forgotten_by_null(apply: Any) -> N
         ({"UserPool": []}, "UserPool", "must be a map"),
         ({"UserPool": {"Name": "x"}, "User": {}}, "User.Username", "is required"),
         ({"UserPool": {"Name": "x"}, "Clients": []}, "Clients", "is not a section"),
-        ({"UserPool": {"Name": 7}}, "UserPool.Name", "must be a string; put 7 in quotes"),
+        ({"UserPool": {"Name": 7}}, "UserPool.Name", "must be a string; put it in quotes"),
         ({"UserPool": {"Name": "x" * 129}}, "UserPool.Name", "must have 1 to 128 characters"),
         ({"UserPool": {"Name": "x", "PoolName": "y"}}, "UserPool.PoolName", "give one"),
         ({"UserPool": {"Name": "x", "Id": "no region"}}, "UserPool.Id", "must match"),
@@ -441,7 +441,7 @@ def test_unknown_fields_are_kept_reported_and_forgotten_by_null(apply: Any) -> N
         (user(Attributes=[{"Name": "shoe", "Value": "9"}]), "Users[0].Attributes.shoe", "no such attribute"),
         (user(Attributes=[{"Name": "email", "Value": "no"}]), "Users[0].Attributes.email", "not an e-mail"),
         (user(Attributes=[{"Name": "email_verified", "Value": True}]), "Users[0].Attributes[0].Value",
-         "put True in quotes"),
+         "put it in quotes"),
         (user(Attributes=[{"Name": "a", "Value": "1"}, {"Name": "a", "Value": "1"}]), "Users[0].Attributes[1]",
          "a is listed twice"),
         (user(Identities=[{"ProviderName": "Nope", "UserId": "1"}]), "Users[0].Identities[0]", "not one of Corp"),
@@ -654,6 +654,25 @@ def test_secrets_stand_in_no_output_and_in_no_audit_event(apply: Any) -> None:
     assert "~ User ada" in output
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        user(Password=73919173),
+        user(Password="73919173"),
+        user(Password="73919173" * 40),
+        user(Password=..., PasswordHash="73919173"),
+        client(ClientSecret=73919173),
+        client(ClientSecret="73919173"),
+        client(ClientSecret="73919173-" * 5),
+        client(ClientSecrets=["73919173" * 3] * 3),
+        "Users: [{Username: a, Password: !!int 73919173x}]",
+        "Users: [{Username: a, Password: !!float 73919173x}]",
+    ],
+)
+def test_no_error_repeats_a_secret(apply: Any, document: Any) -> None:
+    assert "73919173" not in refusal(apply, document)
+
+
 def test_each_change_is_an_audit_event_and_a_dry_run_leaves_none(apply: Any) -> None:
     apply(WHOLE, "--dry-run")
     assert not AuditEvent.objects.exists()
@@ -811,6 +830,16 @@ def test_with_an_email_alias_a_username_is_no_address_and_an_alias_is_one_users(
     assert "Users[1].Attributes: Users[0] has the same" in refusal(apply, {"UserPool": pool, "Users": twins})
     apply({"UserPool": pool, "Users": twins[:1]})
     assert "another user of the pool has the same" in refusal(apply, {"UserPool": pool, "Users": twins[1:]})
+
+
+@pytest.mark.parametrize("rules", [{"AliasAttributes": ["email"]}, {"UsernameAttributes": ["email"]}])
+def test_a_user_who_came_from_a_provider_keeps_the_username_that_it_gave(apply: Any, rules: dict[str, Any]) -> None:
+    """W 11.1: the username is <ProviderName>_<subject>, and the NameID of a SAML user is often an address."""
+    federated = {"Username": "Corp_ada@example.com", "UserStatus": "EXTERNAL_PROVIDER"}
+    document = whole(UserPool={"Name": "federated"} | rules, UserPoolClients=[], Users=[federated])
+    apply(document)
+    assert PoolUser.objects.get().username == "Corp_ada@example.com"
+    assert apply(document) == "no changes\n"
 
 
 def test_two_usernames_that_differ_in_case_are_one_where_case_does_not_count(apply: Any) -> None:
