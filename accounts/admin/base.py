@@ -8,8 +8,9 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.options import IS_POPUP_VAR
+from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
-from django.db import IntegrityError, models
+from django.db import DataError, IntegrityError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
@@ -34,6 +35,11 @@ class ConsoleForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if self.pool is not None and not getattr(self.instance, "user_pool_id", None):
             self.instance.user_pool = self.pool
+        if self.instance._state.adding:
+            # the defaults of the model; Django takes them to fields that it makes itself only
+            for field in self.instance._meta.concrete_fields:
+                if field.name in self.fields and field.has_default() and self.fields[field.name].initial is None:
+                    self.initial.setdefault(field.name, field.value_from_object(self.instance))
 
     def _get_validation_exclusions(self) -> set[str]:
         # the pool is no field of the form, and yet names are unique within it
@@ -66,6 +72,14 @@ class ConsoleAdmin(AuditedAdmin, OperationsMixin, ModelAdmin):  # type: ignore[m
             return self.view_fieldsets
         return super().get_fieldsets(request, obj)
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        # a field that is not on the page, or is there to read only, cannot be posted either
+        shown = set(flatten_fieldsets(self.get_fieldsets(request, obj))) - {*self.get_readonly_fields(request, obj)}
+        for name in set(form.base_fields) - shown:
+            del form.base_fields[name]
+        return form
+
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return self._told(request, request.get_full_path(), lambda: super(ConsoleAdmin, self).changeform_view(
             request, *args, **kwargs))  # fmt: skip
@@ -90,6 +104,13 @@ class ConsoleAdmin(AuditedAdmin, OperationsMixin, ModelAdmin):  # type: ignore[m
         else:
             return response
         return HttpResponseRedirect(back)
+
+    def response_action(self, request: HttpRequest, queryset: Any) -> Any:
+        try:
+            return super().response_action(request, queryset)
+        except (ValueError, OverflowError, DataError):  # a row id that no list of ours has
+            self.message_user(request, "Select rows of this list.", messages.ERROR)
+            return None
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Say what goes with ``objs`` in numbers: Django would list every row, and a pool may have a million."""

@@ -83,11 +83,7 @@ class AppClientAdmin(ClientSecrets, PoolBoundAdmin):
         pool = obj.user_pool if obj is not None else self.chosen_pool(request)
         if pool is not None:
             kwargs["form"] = for_pool(pool, obj)
-        form = super().get_form(request, obj, change, **kwargs)
-        if obj is not None:
-            for name in ("client_id", "generate_secret"):
-                form.base_fields.pop(name, None)
-        return form
+        return super().get_form(request, obj, change, **kwargs)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: list[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)

@@ -131,7 +131,7 @@ class ProviderFormBase(ConsoleForm):
                 keys, _, words = message.partition(": ")
                 name = PREFIX + keys.split(",")[0].strip()
                 at_field = bool(words) and name in self.fields
-                super().add_error(name if at_field else None, words.capitalize() if at_field else message)
+                super().add_error(name if at_field else None, words[:1].upper() + words[1:] if at_field else message)
             if not errors:
                 return
             error = ValidationError(errors)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
@@ -65,12 +65,19 @@ class ConsoleSite(UnfoldAdminSite):
         inner = super().admin_view(view, cacheable)
 
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            # PostgreSQL takes no NUL, and Django's filters pass one on
+            if "\x00" in request.path_info or any("\x00" in value for value in _values(request)):
+                raise Http404
             return _protected(inner(request, *args, **kwargs))
 
         return update_wrapper(guarded, inner)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return _protected(super().login(request, extra_context))
+
+
+def _values(request: HttpRequest) -> list[str]:
+    return [name + value for name, found in request.GET.lists() for value in found]
 
 
 def _protected(response: HttpResponse) -> HttpResponse:

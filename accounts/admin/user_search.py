@@ -8,8 +8,9 @@ attributes this reads the users of the list one after another, so choose a pool 
 import re
 from typing import Any
 
-from django.db.models import BooleanField, Func, Q, QuerySet, Value
+from django.db.models import BooleanField, Func, Q, QuerySet, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils.text import smart_split, unescape_string_literal
 
 ATTRIBUTE = re.compile(r"(?P<name>(?:custom:|dev:)?[A-Za-z0-9_.-]{1,40})=(?P<value>.*)", re.S)
@@ -46,9 +47,9 @@ def words_of(text: str) -> list[str]:
     return found[:MAX_WORDS]
 
 
-def search(users: QuerySet[Any], text: str) -> QuerySet[Any]:
-    """Return the users among ``users`` whom ``text`` describes."""
-    for number, word in enumerate(words_of(text)):
+def search(users: QuerySet[Any], typed: str) -> QuerySet[Any]:
+    """Return the users among ``users`` whom ``typed`` describes."""
+    for number, word in enumerate(words_of(typed)):
         match = ATTRIBUTE.fullmatch(word)
         if match is None:
             pattern = "%" + re.sub(r"([\\%_])", r"\\\1", word) + "%"
@@ -64,5 +65,7 @@ def search(users: QuerySet[Any], text: str) -> QuerySet[Any]:
                 users = users.filter(sub=value)
             case _:
                 alias = f"searched_{number}"
-                users = users.alias(**{alias: KeyTextTransform(name, "attributes")}).filter(**{alias: value})
+                users = users.alias(**{alias: Cast(KeyTextTransform(name, "attributes"), TextField())}).filter(
+                    **{alias: value}
+                )
     return users

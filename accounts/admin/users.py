@@ -98,11 +98,7 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
         pool = obj.user_pool if obj is not None else self.chosen_pool(request)
         if pool is not None:
             kwargs["form"] = for_pool(pool, obj)
-        form = super().get_form(request, obj, change, **kwargs)
-        if obj is not None:
-            for name in ("first_password", "password_given"):
-                form.base_fields.pop(name, None)
-        return form
+        return super().get_form(request, obj, change, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change:
