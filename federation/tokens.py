@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NewType
@@ -34,10 +34,10 @@ class InvalidJwt(Exception):
 class TokenSet:
     """What the token endpoint answers with. ``expires_in`` is in seconds, of the access token."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     expires_in: int
-    id_token: str = ""
-    refresh_token: str = ""
+    id_token: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
     scope: str = ""
 
     def as_response(self) -> dict[str, Any]:

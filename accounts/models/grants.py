@@ -9,7 +9,7 @@ import hmac
 import json
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Self
@@ -68,9 +68,9 @@ class Subject:
     pk: int
     sub: str
     username: str
-    attributes: dict[str, str]
+    attributes: dict[str, str] = field(repr=False)
     groups: list[dict[str, Any]]
-    identities: list[dict[str, Any]]
+    identities: list[dict[str, Any]] = field(repr=False)
 
     @classmethod
     def from_row(cls, row: tuple[Any, ...]) -> Self:
@@ -208,12 +208,12 @@ class PresentedToken:
     """Whether the grant lives: not revoked, not expired, its user enabled and not signed out since."""
     current: bool
     """Whether it is the token that the row holds now."""
-    replaced_by: str
+    replaced_by: str = field(repr=False)
     """The current token, when this one was rotated away and its retry grace lasts; else empty."""
     reused: bool
     """Whether it was rotated away for good: somebody holds a copy (RFC 9700 4.14.2)."""
-    salt: str
-    retired: list[tuple[str, float]]
+    salt: str = field(repr=False)
+    retired: list[tuple[str, float]] = field(repr=False)
 
 
 class RefreshToken(models.Model):
