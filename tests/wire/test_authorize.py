@@ -427,6 +427,8 @@ def test_the_redirect_uri_is_kept_as_registered_and_added_to(
     told = dict(parse_qs(response["Location"].removeprefix(begins)))
     answer = redeem(http, client, told["code"][0], redirect_uri=registered)
     assert answer.status_code == 200, answer.content
+    refusal = ask(http, query_of(client, redirect_uri=registered, scope="nonsense"))
+    assert refusal["Location"].startswith(begins + "error")
     posted = ask(http, query_of(client, redirect_uri=registered, response_mode="form_post"))
     assert set(in_form(posted, registered)) == {"code", "state", "iss"}
 

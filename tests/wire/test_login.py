@@ -19,6 +19,7 @@ from django.utils import timezone
 from accounts import sessions
 from accounts.models import AppClient, IdentityProvider, PoolUser, SignInSession, SignInThrottle, UserPool
 from accounts.models.users import UserStatus
+from accounts.registration import new_user
 from tests import factories
 from tests.browser_like import FORM, csrf_of
 from tests.wire.helpers import (
@@ -607,3 +608,56 @@ def test_a_temporary_password_expires(http: Client, pool: UserPool, app_client: 
     page_says(submit(http, app_client, username="bob", password=factories.PASSWORD), "has expired")
     set_values(pool, password_policy={"TemporaryPasswordValidityDays": 8})
     assert proof_of(submit(http, app_client, username="bob", password=factories.PASSWORD))
+
+
+# --- whole sign-ins
+
+
+@pytest.mark.parametrize(
+    "changes", [{"max_age": "0"}, {"prompt": "login"}, {"prompt": "login", "max_age": "0"}], ids=str
+)
+def test_a_sign_in_that_was_asked_for_is_enough_at_once(
+    http: Client, app_client: AppClient, user: PoolUser, changes: dict[str, str]
+) -> None:
+    """OpenID Connect Core 3.1.2.1: the user signs in anew, once; the answer does not ask again."""
+    signed_in(http, user, ago=timedelta(minutes=30))
+    page = ask(http, query_of(app_client, **changes))
+    on_login_page(page)
+    fields = {"username": "ada", "password": factories.PASSWORD}
+    assert "code" in sent_to_app(http.post(page["Location"], urlencode(fields), content_type=FORM))
+    assert timezone.now() - SignInSession.objects.get().auth_time < timedelta(minutes=1)
+
+
+def test_in_a_pool_of_addresses_the_username_on_the_wire_is_the_sub(http: Client, pool: UserPool) -> None:
+    """W 10.1: cognito:username of an e-mail-as-username pool. W 12: one signs in by the address."""
+    set_values(pool, username_attributes=["email"])
+    user = new_user(pool, "Ada@example.test")
+    user.set_password(factories.PASSWORD)
+    user.save()
+    client = factories.make_client(pool)
+    told = sent_to_app(submit(http, client, username="ada@EXAMPLE.test", password=factories.PASSWORD))
+    body = redeem(http, client, told["code"]).json()
+    identity, access = verified(pool, body["id_token"])[1], verified(pool, body["access_token"])[1]
+    assert identity["cognito:username"] == access["username"] == identity["sub"] == user.sub
+    assert identity["email"] == "Ada@example.test"
+
+
+def test_a_pool_under_a_path_keeps_to_its_path(pool: UserPool, app_client: AppClient, user: PoolUser) -> None:
+    """D2.8, D5: /<pool id>/... on the issuer's host; cookies and addresses stay below it."""
+    browser = Client(headers={"host": "id.example.test"})
+    base = f"/{pool.pk}"
+    page = ask(browser, query_of(app_client), f"{base}/oauth2/authorize")
+    assert page["Location"].startswith(f"{base}/login?")
+    assert f'action="{base}/login?' in browser.get(page["Location"]).content.decode()
+    fields = {"username": "ada", "password": factories.PASSWORD}
+    response = browser.post(page["Location"], urlencode(fields), content_type=FORM)
+    assert response.cookies[sessions.COOKIE]["path"].rstrip("/") == base
+    assert "code" in sent_to_app(response)
+    assert "code" in sent_to_app(ask(browser, query_of(app_client, prompt="none"), f"{base}/oauth2/authorize"))
+    refusal = ask(browser, query_of(app_client, redirect_uri=EVIL), f"{base}/oauth2/authorize")
+    assert refusal["Location"].startswith(f"{base}/error?")
+    leave = browser.get(
+        f"{base}/logout?" + urlencode({"client_id": app_client.client_id, "logout_uri": factories.LOGOUT})
+    )
+    assert leave.cookies[sessions.COOKIE]["path"].rstrip("/") == base
+    assert not SignInSession.objects.exists()
