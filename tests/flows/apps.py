@@ -24,7 +24,7 @@ from tests.flows.server import ROOT
 HERE = Path(__file__).resolve().parent
 PACKAGES = ROOT / "var" / "node"
 LIMIT = 120
-INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1")
 
 
 def run(command: list[str], person: Person, options: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:

@@ -38,9 +38,9 @@ def browser_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
 
 @pytest.fixture(scope="session")
 def journeys(tmp_path_factory: pytest.TempPathFactory, browser_app: tuple[str, Path]) -> Iterator[Deployment]:
-    """The database that holds the pool of pools.py."""
+    """The database that holds the pools of pools.py."""
     with deployment(tmp_path_factory.mktemp("journeys")) as found:
-        found.apply(pools.pool_file(browser_app[0]))
+        found.apply(pools.pool_file(browser_app[0]), pools.elliptic_pool_file())
         yield found
 
 
@@ -59,9 +59,11 @@ def secure_server(journeys: Deployment) -> Iterator[Server]:
 
 
 @pytest.fixture
-def person() -> Person:
+def person() -> Iterator[Person]:
     """Somebody in front of a fresh browser."""
-    return Person()
+    person = Person()
+    yield person
+    person.browser.close()
 
 
 @pytest.fixture(scope="session")

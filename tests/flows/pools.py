@@ -10,6 +10,7 @@ from typing import Any
 
 POOL_ID = "eu-west-1_Flows0001"
 DOMAIN = "flows"
+ELLIPTIC_POOL_ID = "eu-west-1_Flows0256"
 CALLBACK = "http://localhost:3000/callback"
 LOGOUT = "http://localhost:3000/"
 ALLAUTH_CALLBACK = "http://localhost:3000/accounts/amazon-cognito/login/callback/"
@@ -54,6 +55,7 @@ PEOPLE = (PUBLIC, SECRET, PUBLIC_OIDC, SECRET_OIDC)
 MACHINE = AppClient("1machineclientofjourneys", "1" + "m" * 50, "cognito")
 MACHINE_OIDC = AppClient("2machineclientofjourneys", "2" + "m" * 50, "oidc")
 MACHINES = (MACHINE, MACHINE_OIDC)
+ELLIPTIC = AppClient("3ellipticclientofjourneys", "", "oidc")
 
 
 def pool_file(browser_app: str) -> dict[str, Any]:
@@ -68,15 +70,25 @@ def pool_file(browser_app: str) -> dict[str, Any]:
             *(_machine(client) for client in MACHINES),
         ],
         "Groups": [{"GroupName": "admins", "Precedence": 1}],
-        "Users": [
-            {
-                "Username": USERNAME,
-                "Attributes": [{"Name": name, "Value": value} for name, value in ATTRIBUTES.items()],
-                "Password": PASSWORD,
-                "Groups": ["admins"],
-            }
-        ],
+        "Users": [_user() | {"Groups": ["admins"]}],
     }
+
+
+def elliptic_pool_file() -> dict[str, Any]:
+    """Return a second pool, which signs with ES256."""
+    return {
+        "UserPool": {"Id": ELLIPTIC_POOL_ID, "Name": "Elliptic journeys", "SigningAlgorithm": "ES256"},
+        "UserPoolClients": [
+            _client(ELLIPTIC, ["code"], SCOPE.split())
+            | {"CallbackURLs": [CALLBACK], "LogoutURLs": [LOGOUT], "SupportedIdentityProviders": ["COGNITO"]}
+        ],
+        "Users": [_user()],
+    }
+
+
+def _user() -> dict[str, Any]:
+    attributes = [{"Name": name, "Value": value} for name, value in ATTRIBUTES.items()]
+    return {"Username": USERNAME, "Attributes": attributes, "Password": PASSWORD}
 
 
 def _client(client: AppClient, flows: list[str], scopes: list[str]) -> dict[str, Any]:

@@ -71,11 +71,12 @@ class Deployment:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def apply(self, pool: dict[str, Any]) -> str:
-        """Apply ``pool`` as a file."""
-        path = self.folder / f"{secrets.token_hex(4)}.json"
-        path.write_text(json.dumps(pool), encoding="utf-8")
-        return self.manage("apply", str(path))
+    def apply(self, *pools: dict[str, Any]) -> str:
+        """Apply each pool as a file."""
+        files = [self.folder / f"{secrets.token_hex(4)}.json" for _ in pools]
+        for file, pool in zip(files, pools, strict=True):
+            file.write_text(json.dumps(pool), encoding="utf-8")
+        return self.manage("apply", *map(str, files))
 
 
 @contextmanager
