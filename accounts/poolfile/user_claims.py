@@ -21,6 +21,9 @@ def check_unique(pool: UserPool, wanted: list[Wanted]) -> list[Problem]:
         aliases = list(SignInAlias.wanted(one.user).values())
         if len(set(aliases)) != len(aliases):
             problems.append(one.problem("Attributes", "two of them are the same sign-in name."))
+        identities = [(link.provider_id, link.subject) for link in one.identities or []]
+        if len(set(identities)) != len(identities):
+            problems.append(one.problem("Identities", "one of them is listed twice."))
     if problems:
         return problems
     by_kind: dict[str, list[Any]] = {}

@@ -204,7 +204,7 @@ def _after(one: Wanted) -> dict[str, Any]:
     if one.identities is not None:
         found["Identities"] = [user_fields.identity_wire(link) for link in one.identities]
         if sorted(map(str, found["Identities"])) == sorted(map(str, one.before.get("Identities", []))):
-            found["Identities"] = one.before["Identities"]
+            found["Identities"] = one.before.get("Identities", [])
     return found
 
 

@@ -445,6 +445,7 @@ def test_unknown_fields_are_kept_reported_and_forgotten_by_null(apply: Any) -> N
         (user(Attributes=[{"Name": "a", "Value": "1"}, {"Name": "a", "Value": "1"}]), "Users[0].Attributes[1]",
          "a is listed twice"),
         (user(Identities=[{"ProviderName": "Nope", "UserId": "1"}]), "Users[0].Identities[0]", "not one of Corp"),
+        (user(Identities=[{"ProviderName": "Corp", "UserId": "1"}] * 2), "Users[0].Identities", "listed twice"),
         (user(Identities=[{"ProviderName": "Corp", "UserId": str(n)} for n in range(6)]), "Users[0].Identities",
          "at most 5"),
         (whole(Users=[{"Username": "Ada", "Sub": "x"}, {"Username": "eve", "Sub": "x"}]), "Users[1].Sub",
@@ -797,6 +798,11 @@ def test_linked_identities_come_as_a_list_or_as_the_attribute(apply: Any) -> Non
     assert "Users[0].Attributes.identities" in refusal(apply, garbage).replace(
         "Attributes: identities", "Attributes.identities"
     )
+
+
+def test_an_empty_list_is_no_identities(apply: Any) -> None:
+    apply(user(Identities=[]))
+    assert apply(user(Identities=[])) == "no changes\n"
 
 
 def test_in_a_pool_with_username_attributes_the_address_is_the_username(apply: Any) -> None:
