@@ -125,6 +125,7 @@ APPEND_SLASH = False
 
 # --- data
 health_checks = env.flag("DATABASE_HEALTH_CHECKS")
+DATABASE_PREPARED_STATEMENTS = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
 DATABASE_URL = env.text("DATABASE_URL") or f"sqlite:///{USERPOOL_DATA_DIR / 'userpool.sqlite3'}"
 DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=None)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
@@ -137,6 +138,8 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = health_checks
+    # for the statements of the token path (accounts/statements.py); the ORM binds on the client and prepares nothing
+    DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 1 if DATABASE_PREPARED_STATEMENTS else None
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -245,7 +248,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Operators' console",
     "SITE_ICON": "accounts.admin.navigation.icon",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "accounts.admin.navigation.icon"}],
-    "SITE_URL": "/admin/",
+    "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",

@@ -42,7 +42,7 @@ class ActivityAdmin(ReadOnlyAdmin):
 
     paginator = InfinitePaginator
     sortable_by = ()
-    list_select_related = ("user__user_pool",)
+    list_select_related: tuple[str, ...] = ("user__user_pool",)
     search_fields = ("user__username__istartswith", "user__sub__exact")
 
     @display(description="Pool")

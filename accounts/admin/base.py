@@ -4,6 +4,7 @@ A mistake is told in the form and a race in a message; neither is ever a 500.
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -13,8 +14,10 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, Validatio
 from django.db import DataError, IntegrityError, models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from unfold.admin import ModelAdmin
 
+from accounts import audit
 from accounts.admin.audited import AuditedAdmin
 from accounts.admin.operations import OperationsMixin
 from accounts.models import UserPool
@@ -43,7 +46,8 @@ class ConsoleForm(forms.ModelForm):
 
     def _get_validation_exclusions(self) -> set[str]:
         # the pool is no field of the form, and yet names are unique within it
-        return {name for name in super()._get_validation_exclusions() if name != "user_pool"}
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded - {"user_pool"}
 
     def add_error(self, field: str | None, error: Any) -> None:
         if field is None and hasattr(error, "error_dict"):
@@ -54,7 +58,7 @@ class ConsoleForm(forms.ModelForm):
         super().add_error(field if field in self.fields or field == NON_FIELD_ERRORS else None, error)
 
 
-class ConsoleAdmin(AuditedAdmin, OperationsMixin, ModelAdmin):  # type: ignore[misc]
+class ConsoleAdmin(AuditedAdmin, OperationsMixin, ModelAdmin):
     """A page of the console that changes rows."""
 
     form = ConsoleForm
@@ -71,6 +75,14 @@ class ConsoleAdmin(AuditedAdmin, OperationsMixin, ModelAdmin):  # type: ignore[m
         if obj is not None and self.view_fieldsets and not self.has_change_permission(request, obj):
             return self.view_fieldsets
         return super().get_fieldsets(request, obj)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """The history of a row is its part of the audit trail."""
+        row = self.row(request, object_id)
+        if not request.user.has_perm("accounts.view_auditevent"):
+            raise PermissionDenied
+        query = urlencode({"q": audit.identity_of(row)})
+        return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{query}")
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
@@ -146,6 +158,14 @@ class PoolBoundAdmin(ConsoleAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("user_pool", *super().get_readonly_fields(request, obj))
 
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """The history of a row is its part of the audit trail."""
+        row = self.row(request, object_id)
+        if not request.user.has_perm("accounts.view_auditevent"):
+            raise PermissionDenied
+        query = urlencode({"q": audit.identity_of(row)})
+        return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{query}")
+
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         form.pool = obj.user_pool if obj is not None else self.chosen_pool(request)
@@ -200,7 +220,7 @@ class PoolBoundAdmin(ConsoleAdmin):
         )
 
 
-class ReadOnlyAdmin(OperationsMixin, ModelAdmin):  # type: ignore[misc]
+class ReadOnlyAdmin(OperationsMixin, ModelAdmin):
     """A page that shows rows which the server writes itself."""
 
     list_per_page = 50

@@ -91,7 +91,7 @@ class AppClientFormBase(ConsoleForm):
                 units[wire] = self.data.get(f"{self.add_prefix(field)}_unit", units.get(wire, "hours"))
         if set(units.values()) <= {"seconds", "minutes", "hours", "days"}:
             self.instance.token_validity_units = units
-        super()._post_clean()
+        super()._post_clean()  # type: ignore[misc]
 
 
 def for_pool(pool: UserPool, client: AppClient | None) -> type[AppClientFormBase]:

@@ -42,7 +42,13 @@ class AppClientAdmin(ClientSecrets, PoolBoundAdmin):
     list_select_related = ("user_pool",)
     list_filter = (("user_pool", AutocompleteSelectFilter), "client_type", "dialect")
     search_fields = ("name", "client_id", "user_pool__id", "user_pool__name")
-    actions_detail = ("show_secret", "add_secret", "replace_secret", "delete_secret")
+    actions_detail = (
+        {
+            "title": "Client secret",
+            "icon": "key",
+            "items": ["show_secret", "add_secret", "replace_secret", "delete_secret"],
+        },
+    )
     readonly_fields = ("facts", "kind")
     add_fieldsets = (
         (None, {"fields": ("user_pool", "name", "client_id", "generate_secret")}),

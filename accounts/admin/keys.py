@@ -8,7 +8,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from accounts.admin import key_operations
+from accounts.admin import key_operations, panels
 from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.site import console
 from accounts.models import SigningKey
@@ -32,7 +32,9 @@ def state(key: SigningKey) -> str:
 class SigningKeyAdmin(key_operations.KeyPermissions, ReadOnlyAdmin):
     """Signing keys; rotate and withdraw act on both keys of the pool."""
 
-    list_display = ("kid", "user_pool", "token_use", "alg", "shown_state", "not_before", "not_after", "expires_at")
+    list_display = ("user_pool", "token_use", "shown_state", "not_before", "not_after", "expires_at", "kid")
+    list_display_links = ("user_pool", "kid")
+    sortable_by = ()
     list_select_related = ("user_pool",)
     list_filter = (("user_pool", AutocompleteSelectFilter), "token_use", "alg")
     search_fields = ("kid", "user_pool__id", "user_pool__name")
@@ -48,7 +50,7 @@ class SigningKeyAdmin(key_operations.KeyPermissions, ReadOnlyAdmin):
         "not_before",
         "not_after",
         "expires_at",
-        "public_jwk",
+        "public_key",
     )
     readonly_fields = fields
 
@@ -58,6 +60,10 @@ class SigningKeyAdmin(key_operations.KeyPermissions, ReadOnlyAdmin):
     @display(description="State", label=STATES)
     def shown_state(self, key: SigningKey) -> str:
         return state(key)
+
+    @display(description="Public key")
+    def public_key(self, key: SigningKey) -> Any:
+        return panels.table(("Member", "Value"), key.public_jwk.items())
 
     @action(description="Rotate keys", icon="autorenew", permissions=["rotate_keys"])
     def rotate_keys(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -97,5 +97,13 @@ class OperationsMixin:
     ) -> TemplateResponse:
         site = self.admin_site  # type: ignore[attr-defined]
         return TemplateResponse(
-            request, template, {**site.each_context(request), "title": title, "subtitle": str(row), **context}
+            request,
+            template,
+            {
+                **site.each_context(request),
+                "title": title,
+                "subtitle": str(row),
+                "about": f"{str(row._meta.verbose_name).capitalize()} {row}",
+                **context,
+            },
         )

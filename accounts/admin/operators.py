@@ -6,6 +6,7 @@ they would set that one's password and be them).
 
 from typing import Any
 
+from django import forms
 from django.contrib.admin import register
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -15,6 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
 from accounts.admin.audited import actor
@@ -23,12 +25,37 @@ from accounts.admin.site import console
 from accounts.models import Operator
 
 APPS = ("accounts", "auth")
+SHOWN = (
+    "userpool", "userpooldomain", "appclient", "appclientsecret", "identityprovider", "resourceserver", "pooluser",
+    "group", "signingkey", "signinsession", "refreshtoken", "auditevent", "operator",
+)  # fmt: skip
+NAMES = {("auth", "group"): "operator group", ("accounts", "operator"): "operator"}
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 
 
-def meaningful() -> Any:
-    """Return the permissions that mean something in the console."""
-    return Permission.objects.filter(content_type__app_label__in=APPS).select_related("content_type")
+class PermissionField(forms.ModelMultipleChoiceField):
+    """Permissions by the names of what they are for."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        kind = obj.content_type
+        what = NAMES.get((kind.app_label, kind.model)) or kind.name
+        return f"{what}: {obj.codename.partition('_')[0]}"
+
+
+def ticks(field: Any, name: str) -> Any:
+    """Return ``field`` with checkboxes; permissions are those that mean something in the console."""
+    if name not in ("permissions", "user_permissions"):
+        field.widget = UnfoldAdminCheckboxSelectMultipleWidget(choices=field.choices)
+        return field
+    found = Permission.objects.filter(content_type__app_label__in=APPS, content_type__model__in=SHOWN)
+    return PermissionField(
+        found.select_related("content_type").order_by("content_type__model", "codename"),
+        required=False,
+        label=field.label,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="view opens a page. For signing keys, add rotates and delete withdraws them; for client secrets, "
+        "view shows and change replaces them; for sessions, delete ends them; for grants, change revokes them.",
+    )
 
 
 @register(Operator, site=console)
@@ -48,7 +75,7 @@ class OperatorAdmin(UserAdmin, ConsoleAdmin):  # type: ignore[misc]
     )
     add_fieldsets = ((None, {"fields": ("username", "usable_password", "password1", "password2", "is_staff")}),)
     readonly_fields = ("last_login", "date_joined")
-    filter_horizontal = ("groups", "user_permissions")
+    filter_horizontal = ()
     ordering = ("username",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -76,9 +103,7 @@ class OperatorAdmin(UserAdmin, ConsoleAdmin):  # type: ignore[misc]
         super().delete_queryset(request, queryset)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "user_permissions":
-            kwargs["queryset"] = meaningful()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+        return ticks(super().formfield_for_manytomany(db_field, request, **kwargs), db_field.name)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         with transaction.atomic():
@@ -94,13 +119,12 @@ class OperatorAdmin(UserAdmin, ConsoleAdmin):  # type: ignore[misc]
 class OperatorGroupAdmin(DjangoGroupAdmin, ConsoleAdmin):  # type: ignore[misc]
     """Groups of operators: sets of permissions."""
 
-    filter_horizontal = ("permissions",)
+    filter_horizontal = ()
+    fieldsets = ((None, {"fields": ("name", "permissions")}),)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fixed = super().get_readonly_fields(request, obj)
         return fixed if request.user.is_superuser else (*fixed, "permissions")
 
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name == "permissions":
-            kwargs["queryset"] = meaningful()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        return ticks(super().formfield_for_manytomany(db_field, request, **kwargs), db_field.name)

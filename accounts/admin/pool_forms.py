@@ -129,10 +129,10 @@ class PoolFormBase(ConsoleForm):
                 entries = schema_entries(self.instance, data.get("required_attributes", []), data["new_attributes"])
                 self.instance.schema_attributes = entries
                 self.instance.__dict__.pop("schema", None)
-        super()._post_clean()
+        super()._post_clean()  # type: ignore[misc]
 
 
-PoolForm = type("PoolForm", (PoolFormBase,), dict(POLICY_FIELDS))
+PoolForm: type[PoolFormBase] = type("PoolForm", (PoolFormBase,), dict(POLICY_FIELDS))
 
 
 def schema_entries(pool: UserPool, required: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -161,6 +161,6 @@ def schema_entries(pool: UserPool, required: list[str], rows: list[dict[str, Any
                 entry["NumberAttributeConstraints"] = {key: value for key, value in given.items() if value}
             case _ if any(bounds):
                 raise ValidationError(f"{name}: only a String or a Number has bounds.")
-        attribute = next(reversed(Schema.parse([entry]).attributes.values()))
+        attribute = [*Schema.parse([entry]).attributes.values()][-1]
         entries.append(attribute.to_wire())
     return entries

@@ -26,7 +26,6 @@ class DomainInline(TabularInline):
     model = UserPoolDomain
     extra = 0
     max_num = 2
-    tab = True
 
 
 @register(UserPool, site=console)

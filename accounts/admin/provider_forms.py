@@ -121,7 +121,7 @@ class ProviderFormBase(ConsoleForm):
     def _post_clean(self) -> None:
         if not self.errors:
             self.instance.provider_details = self._details()
-        super()._post_clean()
+        super()._post_clean()  # type: ignore[misc]
 
     def add_error(self, field: str | None, error: Any) -> None:
         """Take ``key: what is wrong`` to the field of the key."""
@@ -140,7 +140,7 @@ class ProviderFormBase(ConsoleForm):
 
 def for_type(provider_type: str, pool: UserPool, provider: IdentityProvider | None) -> type[ProviderFormBase]:
     """Return the form for a provider of ``provider_type`` at ``pool``."""
-    stored = provider.provider_details if provider else {}
+    stored: Any = provider.provider_details if provider else {}
     fields: dict[str, Any] = {
         PREFIX + key: _field(key, provider_type, bool(stored.get(key)))
         for key in provider_details.known_keys(provider_type)

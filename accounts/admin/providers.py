@@ -69,7 +69,8 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     @display(description="Connection")
     def shown_details(self, provider: IdentityProvider) -> Any:
         rows = []
-        for key, value in provider.provider_details.items():
+        details: Any = provider.provider_details
+        for key, value in details.items():
             label = WORDS[key].label if key in WORDS else key
             shown = "(hidden)" if key in provider_details.SECRET_KEYS else value
             rows.append((label, f"{shown[:500]}..." if len(shown) > 500 else shown))

@@ -59,6 +59,7 @@ class ConsoleSite(UnfoldAdminSite):
 
     login_form = SignInForm
     index_template = "console/index.html"
+    index_title = "Overview"
     enable_nav_sidebar = True
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:

@@ -25,6 +25,8 @@ from accounts.models.users import UserStatus
 PREFIX = "attribute_"
 NOT_SET = ("sub", "identities")
 MAX_CHECKBOXES = 100
+# what is set most often stands first
+FIRST = ("email", "email_verified", "phone_number", "phone_number_verified", "name", "given_name", "family_name")
 FIRST_PASSWORDS = (
     ("generated", "Temporary, generated and shown once"),
     ("temporary", "Temporary, given below"),
@@ -40,7 +42,11 @@ def settable(pool: UserPool) -> list[Attribute]:
 def field_names(pool: UserPool, custom: bool) -> tuple[str, ...]:
     """Return the form fields of the pool's standard or custom attributes, required ones first."""
     found = [one for one in settable(pool) if (one.name not in STANDARD_ATTRIBUTES) is custom]
-    return tuple(PREFIX + one.name for one in sorted(found, key=lambda one: not one.required))
+
+    def rank(one: Attribute) -> tuple[bool, int]:
+        return not one.required, FIRST.index(one.name) if one.name in FIRST else len(FIRST)
+
+    return tuple(PREFIX + one.name for one in sorted(found, key=rank))
 
 
 class PoolUserFormBase(ConsoleForm):

@@ -215,3 +215,27 @@ def test_the_first_page_has_numbers_pools_and_changes(root: Any, pool: UserPool)
     text = root.get("/admin/").content.decode()
     assert pool.pk in text
     assert "user pool demo" in text
+
+
+def test_the_history_of_a_row_is_its_part_of_the_audit_trail(root: Any, app_client: AppClient) -> None:
+    response = root.get(f"/admin/accounts/appclient/{app_client.pk}/history/")
+    assert response["Location"] == f"/admin/accounts/auditevent/?q={app_client.client_id}"
+    looker = console.browser(console.operator("view_appclient", name="looker"))
+    assert looker.get(f"/admin/accounts/appclient/{app_client.pk}/history/").status_code == 403
+
+
+def test_operators_are_given_permissions_by_ticking_them(root: Any) -> None:
+    target = console.operator(name="target")
+    url = f"/admin/accounts/operator/{target.pk}/change/"
+    page = root.get(url)
+    field = page.context["adminform"].form["user_permissions"].field
+    choices = {str(label): str(value) for value, label in field.choices}
+    assert "app client secret: view" in choices
+    assert "operator group: change" in choices
+    data = console.values(root, url, user_permissions=[choices["app client secret: view"]]) | {
+        "last_login_0": "", "last_login_1": "",
+    }  # fmt: skip
+    assert root.post(url, data).status_code == 302
+    assert [p.codename for p in target.user_permissions.all()] == ["view_appclientsecret"]
+    event = AuditEvent.objects.get()
+    assert event.changes["user_permissions"][0] == []
