@@ -61,8 +61,7 @@ def authenticate(pool: UserPool, name: str, password: str, address: str, hide_ex
     user = find_user(pool, name)
     counted = f"id {user.pk}" if user else f"name {pool.username_key(name.strip())}"
     try:
-        throttling.count_attempt(pool, "address", address)
-        throttling.count_attempt(pool, "user", counted)
+        throttling.count_attempts(pool, address, counted)
     except throttling.Blocked:
         raise SignInRefused(Refusal.LOCKED, user) from None
     if user is None or not user.has_usable_password() or len(password) > MAX_PASSWORD:

@@ -64,6 +64,8 @@ class RequestMiddleware:
             response.headers.setdefault("X-Content-Type-Options", "nosniff")
         if settings.HTTPS:
             response.headers.setdefault("Strict-Transport-Security", HSTS)
+        if not response.streaming and response.status_code not in (204, 304):
+            response.headers.setdefault("Content-Length", str(len(response.content)))
         return response
 
 

@@ -142,8 +142,8 @@ class PasswordPolicy:
         """Raise ValidationError with one message for each rule that ``password`` breaks."""
         have = {
             "length": len(password) >= self.minimum_length,
-            "lower": any(c.islower() for c in password),
-            "upper": any(c.isupper() for c in password),
+            "lower": any(c in string.ascii_lowercase for c in password),
+            "upper": any(c in string.ascii_uppercase for c in password),
             "number": any(c in string.digits for c in password),
             "symbol": any(c in SYMBOLS for c in password),
         }

@@ -16,15 +16,16 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 from django.utils import timezone
 from jwcrypto import jwa, jwk
 
 from accounts import directory
-from accounts.models import AppClient, SigningKey, UserPool
+from accounts.models import SigningKey, UserPool
 from accounts.models.keys import TokenUse
 
 LEAD = timedelta(days=1)
+# the upper bound of AccessTokenValidity and IdTokenValidity: what clients have today may be raised tomorrow
+LONGEST_TOKEN = timedelta(days=1)
 KEEP_PRIVATE = timedelta(hours=1)
 PARAMETERS: dict[str, dict[str, Any]] = {
     "RS256": {"kty": "RSA", "size": 2048},
@@ -98,14 +99,6 @@ def _public(kid: str, alg: str, token_use: str, public: str) -> KeyPair:
     return KeyPair(kid, alg, token_use, jwk.JWK(**json.loads(public)))
 
 
-def longest_validity(pool: UserPool) -> timedelta:
-    """How long a token that is signed now may live: the longest ID or access token of the pool's clients."""
-    found = AppClient.objects.filter(user_pool=pool).aggregate(
-        a=Max("access_token_validity"), i=Max("id_token_validity")
-    )
-    return max([value for value in found.values() if value is not None], default=timedelta(hours=1))
-
-
 def rotate(pool: UserPool, *, at_once: bool = False, withdraw: bool = False) -> list[SigningKey]:
     """Make the keys of ``pool`` that are due and return them; running it again changes nothing.
 
@@ -150,7 +143,7 @@ def _succeed(
     starts = now if newest is None or at_once else now + LEAD
     if newest is not None:
         newest.not_after = max(starts, newest.not_before)
-        newest.expires_at = newest.not_after if withdraw else newest.not_after + longest_validity(pool)
+        newest.expires_at = newest.not_after if withdraw else newest.not_after + LONGEST_TOKEN
         newest.save(update_fields=["not_after", "expires_at"])
     if withdraw:
         SigningKey.objects.filter(user_pool=pool, token_use=token_use, not_after__isnull=False).update(

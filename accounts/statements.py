@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
+from django.db.backends.postgresql.base import ServerBindingCursor
 
 _DIALECTS = {
     "postgresql": {
@@ -29,9 +31,23 @@ def _complete(text: str, vendor: str, lock: str) -> str:
     return text.format(**words)
 
 
+def _cursor() -> Any:
+    """A cursor whose statements stay prepared on PostgreSQL, where planning one costs five times its running.
+
+    Django's own cursor puts the parameters into the text, so that every statement is a new one. The connection, its
+    health check, its transaction and the record of its queries are Django's as ever.
+    """
+    if connection.vendor != "postgresql" or not settings.DATABASE_PREPARED_STATEMENTS:
+        return connection.cursor()
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    cursor: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg] # psycopg.Cursor takes one
+    return connection.make_debug_cursor(cursor) if connection.queries_logged else connection.make_cursor(cursor)
+
+
 def fetch(text: str, params: tuple[Any, ...], lock: str = "") -> tuple[Any, ...] | None:
     """Return the first row of ``text``, or None. ``lock`` names the table alias whose row is held until COMMIT."""
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(_complete(text, connection.vendor, lock), params)
         row: tuple[Any, ...] | None = cursor.fetchone()
         return row
@@ -39,7 +55,7 @@ def fetch(text: str, params: tuple[Any, ...], lock: str = "") -> tuple[Any, ...]
 
 def change(text: str, params: tuple[Any, ...]) -> int:
     """Run ``text`` and return how many rows it changed."""
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(_complete(text, connection.vendor, ""), params)
         return int(cursor.rowcount)
 
@@ -52,7 +68,7 @@ def _insertion(table: str, columns: tuple[str, ...]) -> str:
 def insert(table: str, values: dict[str, Any]) -> None:
     """Insert one row. The names are the program's own; times may be datetimes. No signal is sent."""
     params = [time_param(value) if isinstance(value, datetime) else value for value in values.values()]
-    with connection.cursor() as cursor:
+    with _cursor() as cursor:
         cursor.execute(_insertion(table, tuple(values)), params)
 
 

@@ -8,11 +8,11 @@ burst of parallel guesses is counted whole, and taken back when the password was
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from accounts import opaque
-from accounts.models import SignInThrottle, UserPool
+from accounts.models import UserPool
+from accounts.statements import change, fetch, time_param
 
 FREE_FAILURES = {"user": 5, "address": 50}
 LONGEST_BLOCK = timedelta(minutes=15)
@@ -27,20 +27,42 @@ def _key(kind: str, value: str) -> str:
     return opaque.digest(f"{kind}\0{value}")
 
 
-def count_attempt(pool: UserPool, kind: str, value: str) -> None:
-    """Count one attempt of ``value`` (``kind``: user or address); raise Blocked while it is locked out."""
-    now = timezone.now()
+# An attempt is counted unless the row is blocked: no row comes back then. Concurrent attempts wait for the row.
+_COUNT = """INSERT INTO accounts_signinthrottle (user_pool_id, key, failures, updated_at) VALUES (%s, %s, 1, %s)
+    ON CONFLICT (user_pool_id, key) DO UPDATE SET updated_at = excluded.updated_at,
+        failures = CASE WHEN accounts_signinthrottle.updated_at < %s THEN 1
+                        ELSE accounts_signinthrottle.failures + 1 END
+    WHERE accounts_signinthrottle.blocked_until IS NULL OR accounts_signinthrottle.blocked_until <= %s
+    RETURNING failures"""
+_FORGET = "DELETE FROM accounts_signinthrottle WHERE user_pool_id = %s AND key = %s"
+_TAKE_BACK = """UPDATE accounts_signinthrottle SET failures = failures - 1, blocked_until = NULL
+    WHERE user_pool_id = %s AND key = %s AND failures > 0"""
+_BLOCK = "UPDATE accounts_signinthrottle SET blocked_until = %s WHERE user_pool_id = %s AND key = %s"
+
+
+def count_attempts(pool: UserPool, address: str, user_value: str) -> None:
+    """Count one attempt from ``address`` at ``user_value``; raise Blocked while either is locked out.
+
+    A blocked address does not count against the user: it would lock out whom it cannot try any more.
+    """
     with transaction.atomic():
-        row, _ = SignInThrottle.objects.select_for_update().get_or_create(
-            user_pool=pool, key=_key(kind, value), defaults={"updated_at": now}
-        )
-        if row.blocked_until is not None and row.blocked_until > now:
-            raise Blocked
-        row.failures = 1 if row.updated_at < now - FORGOTTEN_AFTER else row.failures + 1
-        over = row.failures - FREE_FAILURES[kind]
-        row.blocked_until = now + min(timedelta(seconds=2 ** min(over, 10)), LONGEST_BLOCK) if over >= 0 else None
-        row.updated_at = now
-        row.save(update_fields=["failures", "blocked_until", "updated_at"])
+        free = count(pool, "address", address) and count(pool, "user", user_value)
+    if not free:
+        raise Blocked
+
+
+def count(pool: UserPool, kind: str, value: str) -> bool:
+    """Count one attempt of ``value`` (``kind``: user or address); False, and nothing counted, while it is blocked."""
+    now, key = timezone.now(), _key(kind, value)
+    now_param = time_param(now)
+    row = fetch(_COUNT, (pool.pk, key, now_param, time_param(now - FORGOTTEN_AFTER), now_param))
+    if row is None:
+        return False
+    over = int(row[0]) - FREE_FAILURES[kind]
+    if over >= 0:
+        until = now + min(timedelta(seconds=2 ** min(over, 10)), LONGEST_BLOCK)
+        change(_BLOCK, (time_param(until), pool.pk, key))
+    return True
 
 
 def succeeded(pool: UserPool, user_value: str, address: str) -> None:
@@ -48,7 +70,6 @@ def succeeded(pool: UserPool, user_value: str, address: str) -> None:
 
     Only the attempt: who owns one account must not be able to clear the count by signing in to it.
     """
-    SignInThrottle.objects.filter(user_pool=pool, key=_key("user", user_value)).delete()
-    SignInThrottle.objects.filter(user_pool=pool, key=_key("address", address), failures__gt=0).update(
-        failures=F("failures") - 1, blocked_until=None
-    )
+    with transaction.atomic():
+        change(_FORGET, (pool.pk, _key("user", user_value)))
+        change(_TAKE_BACK, (pool.pk, _key("address", address)))

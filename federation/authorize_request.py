@@ -12,7 +12,7 @@ from accounts.models import AppClient, IdentityProvider, UserPool
 from federation import errors
 from federation.dialects import rules
 from federation.oauth2 import server
-from federation.parameters import Parameters
+from federation.parameters import MAX_QUERY, Parameters
 from federation.responses import Target
 
 MODES = ("query", "fragment", "form_post")
@@ -110,7 +110,9 @@ def _parse_rest(
     if parameters.get("response_mode", target.mode) != target.mode:
         raise errors.InvalidRequest("response_mode is not supported for this response_type.")
     provider, names_cognito = _provider(client, parameters)
-    carried = {name: parameters.get(name) for name in CARRIED if parameters.get(name)}
+    query = urlencode({name: parameters.get(name) for name in CARRIED if parameters.get(name)})
+    if len(query) > MAX_QUERY:  # what came in raw grows when it is encoded again; /login could not read it back
+        raise errors.InvalidRequest("The request is too large.")
     return AuthorizeRequest(
         pool=pool,
         client=client,
@@ -126,7 +128,7 @@ def _parse_rest(
         id_token_hint=parameters.get("id_token_hint"),
         provider=provider,
         names_cognito=names_cognito,
-        query=urlencode(carried),
+        query=query,
     )
 
 

@@ -21,7 +21,7 @@ class Rules:
     names_granted_scope: bool
     """The token response says ``scope`` (RFC 6749 5.1)."""
     describes_errors: bool
-    """JSON errors and redirected errors carry error_description."""
+    """The JSON errors of token and revoke carry error_description. Redirected ones always do, as AWS documents both."""
     rfc9068: bool
     """Access tokens have ``typ: at+jwt`` and an audience."""
     refuses_foreign_scopes: bool

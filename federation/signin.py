@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -70,10 +71,11 @@ def sign_in(
     request: HttpRequest, asked: AuthorizeRequest, user: PoolUser, provider: IdentityProvider | None = None
 ) -> HttpResponse:
     """Start the session of a user who has just been authenticated, and answer the app."""
-    session, cookie = sessions.start(request, user, provider)
-    asked.pool.users.filter(pk=user.pk).update(last_login=session.auth_time)
+    with transaction.atomic():  # one commit: a session without its code would be a sign-in that nobody saw
+        session, cookie = sessions.start(request, user, provider)
+        asked.pool.users.filter(pk=user.pk).update(last_login=session.auth_time)
+        response = finish(request, asked, session)
     log.info("signed in", extra={"pool": asked.pool.pk, "client": asked.client.client_id, "sub": user.sub})
-    response = finish(request, asked, session)
     sessions.set_cookie(response, cookie)
     return response
 

@@ -253,6 +253,7 @@ UNFOLD = {
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
     "STYLES": ["accounts.admin.navigation.stylesheet"],
+    "SCRIPTS": ["accounts.admin.navigation.script"],
     "DASHBOARD_CALLBACK": "accounts.admin.navigation.dashboard",
     "SIDEBAR": {"show_search": False, "navigation": "accounts.admin.navigation.sidebar"},
     "COLORS": {
@@ -261,8 +262,8 @@ UNFOLD = {
             "100": "oklch(94.5% .028 271)",
             "200": "oklch(89% .052 271)",
             "300": "oklch(81% .09 271)",
-            "400": "oklch(71% .135 271)",
-            "500": "oklch(60% .17 271)",
+            "400": "oklch(74% .12 271)",
+            "500": "oklch(66% .15 271)",
             "600": "oklch(50% .175 271)",
             "700": "oklch(44% .155 271)",
             "800": "oklch(38% .125 271)",

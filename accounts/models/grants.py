@@ -55,6 +55,8 @@ _USERINFO_BY_SUB = f"""SELECT {_SUBJECT}
     FROM accounts_pooluser u WHERE u.user_pool_id = %s AND u.sub = %s AND u.enabled = {{true}}
       AND (u.signed_out_at IS NULL OR u.signed_out_at <= %s)"""  # noqa: S608 - constants only
 
+_REVOKE = "UPDATE accounts_refreshtoken SET revoked_at = %s"
+
 
 def new_id() -> str:
     """Return a UUID for origin_jti, event_id or jti."""
@@ -333,9 +335,15 @@ class RefreshToken(models.Model):
         return successor if changed == 1 else ""
 
     @classmethod
-    def revoke(cls, **which: Any) -> int:
-        """Revoke the live grants that match (``pk=``, ``origin_jti=``, ``user=``) and return how many there were."""
-        return cls.objects.filter(revoked_at__isnull=True, **which).update(revoked_at=timezone.now())
+    def revoke(cls, pk: int) -> int:
+        """Revoke the grant of this row; 0 when it was revoked before."""
+        return change(f"{_REVOKE} WHERE id = %s AND revoked_at IS NULL", (time_param(timezone.now()), pk))
+
+    @classmethod
+    def revoke_origin(cls, origin_jti: str, app_client: AppClient) -> int:
+        """Revoke the grant that an access token or a code of ``app_client`` names."""
+        where = "WHERE origin_jti = %s AND app_client_id = %s AND revoked_at IS NULL"
+        return change(f"{_REVOKE} {where}", (time_param(timezone.now()), origin_jti, app_client.pk))
 
     @classmethod
     def subject_of(cls, app_client: AppClient, sub: str, origin_jti: str, issued_at: int) -> Subject | None:

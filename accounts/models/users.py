@@ -33,7 +33,9 @@ class Group(models.Model):
     user_pool = models.ForeignKey(UserPool, models.CASCADE, related_name="groups")
     group_name = models.CharField(max_length=128, validators=[RegexValidator(rules.PRINTABLE)])
     description = models.CharField(max_length=2048, blank=True, default="")
-    role_arn = models.CharField("role ARN", max_length=2048, blank=True, default="")
+    role_arn = models.CharField(
+        "role ARN", max_length=2048, blank=True, default="", validators=[RegexValidator(rules.ROLE_ARN)]
+    )
     precedence = models.PositiveIntegerField(null=True, blank=True, help_text="0 is the highest; empty the lowest.")
     other_fields = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -77,7 +77,7 @@ def _sign_in(request: HttpRequest, asked: AuthorizeRequest) -> HttpResponse:
 
 def _company(request: HttpRequest, asked: AuthorizeRequest) -> HttpResponse:
     """Route a company e-mail address to the provider that has its domain among its identifiers (W 8.6)."""
-    email = request.POST.get("corporate_email", "").strip()
+    email = request.POST.get("corporate_email", "").strip()[:2048]
     domain = email.rpartition("@")[2].lower()
     for provider in asked.client.providers:
         if domain and domain in (identifier.lower() for identifier in provider.idp_identifiers):

@@ -139,7 +139,7 @@ class PoolValidator(OAuth2Validator):
         if self.code is None:
             return False
         if self.code.consumed:
-            RefreshToken.revoke(origin_jti=self.code.grant.origin_jti)
+            RefreshToken.revoke_origin(self.code.grant.origin_jti, client)
             return False
         if not self.code.live or claims.unreadable_scope(client, self.code.grant.scopes):
             return False

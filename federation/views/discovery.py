@@ -78,7 +78,8 @@ def _document(request: HttpRequest, name: str, build: Callable[[UserPool], dict[
         return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
     body, etag = directory.remember((name, pool.pk), load)
-    known = [tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))]
+    asked = request.META.get("HTTP_IF_NONE_MATCH", "")
+    known = [tag.removeprefix("W/") for tag in parse_etags(asked)] if asked else []
     fresh = etag in known or "*" in known
     response = HttpResponseNotModified() if fresh else HttpResponse(body, content_type=responses.JSON)
     response["ETag"] = etag

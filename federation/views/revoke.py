@@ -23,7 +23,7 @@ def revoke(request: HttpRequest) -> HttpResponse:
         given = parameters.from_body(request)
         if given.repeated or not given.get("token"):
             raise InvalidRequest("token is missing, or a parameter is repeated.")
-        client = server.authenticated_client(pool, given, request.headers.get("Authorization", ""))
+        client = server.authenticated_client(pool, given, request.META.get("HTTP_AUTHORIZATION", ""))
         describe = rules(client.dialect).describes_errors
         if not client.enable_token_revocation:
             raise InvalidRequest("Token revocation is off for this client.")
@@ -53,4 +53,4 @@ def _revoke(pool: UserPool, client: AppClient, token: str) -> None:
     except tokens.InvalidJwt:
         return
     if verified.get("client_id") == client.client_id and verified.get("origin_jti"):
-        RefreshToken.revoke(origin_jti=str(verified["origin_jti"]), app_client=client)
+        RefreshToken.revoke_origin(str(verified["origin_jti"]), client)

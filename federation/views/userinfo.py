@@ -16,7 +16,7 @@ from federation.views.base import machine_endpoint
 
 def bearer_token(request: HttpRequest) -> str:
     """Return the access token; raise BadUserInfoRequest when there is none, or more than one (RFC 6750 2)."""
-    header = request.headers.get("Authorization", "")
+    header = request.META.get("HTTP_AUTHORIZATION", "")
     in_body = ""
     if request.method == "POST" and request.content_type == parameters.FORM:
         try:

@@ -29,8 +29,8 @@ for (const button of document.querySelectorAll(".reveal")) {
 const SYMBOLS = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+- ";
 const TESTS = {
   length: (password, rule) => [...password].length >= Number(rule.dataset.min),
-  lower: (password) => /\p{Lowercase}/u.test(password),
-  upper: (password) => /\p{Uppercase}/u.test(password),
+  lower: (password) => /[a-z]/.test(password),
+  upper: (password) => /[A-Z]/.test(password),
   number: (password) => /[0-9]/.test(password),
   symbol: (password) => [...password].some((character) => SYMBOLS.includes(character)),
 };

@@ -267,7 +267,7 @@ def test_userinfo_asks_for_the_grant_in_one_statement(
     assert RefreshToken.subject_of(client, "nobody", jti, now) is None
     assert RefreshToken.subject_of(client, user.sub, "nothing", now) is None
     assert RefreshToken.subject_of(factories.make_client(pool), user.sub, jti, now) is None
-    RefreshToken.revoke(origin_jti=jti)
+    RefreshToken.revoke_origin(jti, client)
     assert RefreshToken.subject_of(client, user.sub, jti, now) is None
 
 

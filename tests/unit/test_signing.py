@@ -111,19 +111,21 @@ def test_nothing_is_due_while_the_keys_are_young_and_rotating_again_changes_noth
 def test_the_successor_is_published_before_it_signs_and_the_old_key_until_its_last_token_is_dead(
     pool: UserPool, after: Clock
 ) -> None:
-    factories.make_client(pool, access_token_validity=5 * HOUR)
+    client = factories.make_client(pool, access_token_validity=HOUR)
     old = active(pool)
     start = pool.key_rotation_days * DAY + HOUR
     after(start)
     assert sorted(key.token_use for key in signing.rotate(pool)) == ["access", "id"]
     new = SigningKey.objects.get(token_use="access", not_after__isnull=True).kid
     assert new != old
+    client.access_token_validity = DAY  # raised after the rotation, to the longest that W 13 allows
+    client.save()
     for moment, signs, published in (
         (timedelta(0), old, {old, new}),
         (signing.LEAD - SECOND, old, {old, new}),
         (signing.LEAD + SECOND, new, {old, new}),
-        (signing.LEAD + 5 * HOUR - SECOND, new, {old, new}),  # the last token that the old key signed
-        (signing.LEAD + 5 * HOUR + SECOND, new, {new}),
+        (signing.LEAD + DAY - SECOND, new, {old, new}),  # the last token that the old key signed
+        (signing.LEAD + DAY + SECOND, new, {new}),
     ):
         after(start + moment)
         assert active(pool) == signs, moment
