@@ -65,6 +65,10 @@ def stylesheet(request: HttpRequest) -> str:
     return static("console/console.css")
 
 
+def script(request: HttpRequest) -> str:
+    return static("console/landmarks.js")
+
+
 def icon(request: HttpRequest) -> str:
     return static("hosted/favicon.svg")
 

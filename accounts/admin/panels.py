@@ -13,8 +13,8 @@ def facts(values: Mapping[str, str]) -> SafeString:
         '<dl class="console-facts">{}</dl>',
         format_html_join(
             "",
-            '<div><dt>{}</dt><dd><code>{}</code></dd><button type="button" class="console-copy" data-copy="{}" '
-            'aria-label="Copy {}">Copy</button></div>',
+            '<div><dt>{}</dt><dd><code>{}</code><button type="button" class="console-copy" data-copy="{}" '
+            'aria-label="Copy {}">Copy</button></dd></div>',
             ((name, value, value, name) for name, value in values.items()),
         ),
     )

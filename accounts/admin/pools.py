@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib.admin import register
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
@@ -20,10 +21,20 @@ FIXED = ("id", "username_attributes", "alias_attributes", "case_sensitive")
 POLICY = ("Password policy", {"fields": tuple(POLICY_FIELDS), "classes": ["tab"]})
 
 
+class DomainForm(forms.ModelForm):
+    """A domain of a pool. In a table only the column has a heading; each field needs a name of its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs["aria-label"] = str(field.label or "")
+
+
 class DomainInline(TabularInline):
     """The pool's prefix domain and its custom domain."""
 
     model = UserPoolDomain
+    form = DomainForm
     extra = 0
     max_num = 2
 

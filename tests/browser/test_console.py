@@ -16,6 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from accounts.models import AppClient, PoolUser, UserPool
 from tests import console, factories, needs
+from tests.browser import axe
 
 pytestmark = needs.needs_chromium
 
@@ -150,3 +151,19 @@ def pages(place: Place) -> list[str]:
         place.page(key),
         f"{place.base}/accounts/auditevent/",
     ]
+
+
+# the theme's own: two scrolling regions of one name, a search button of 18 pixels, a column of delete buttons
+THEME = ("landmark-unique", "target-size", "empty-table-header")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible(place: Place, browse: Browse, scheme: str) -> None:
+    page = browse(color_scheme=scheme)
+    page.goto(f"{place.base}/login/")
+    assert axe.violations(page) == []
+    sign_in(page, place)
+    for url in pages(place):
+        page.goto(url)
+        found = [line for line in axe.violations(page) if not line.startswith(THEME)]
+        assert found == [], url
