@@ -57,7 +57,7 @@ class SignInSessionAdmin(ActivityAdmin):
     list_display = ("user", "pool", "provider", "auth_time", "expires_at")
     list_select_related = ("user__user_pool", "provider")
     list_filter = (("user__user_pool", AutocompleteSelectFilter),)
-    ordering = ("-auth_time",)
+    ordering = ("-id",)
     fields = ("user", "pool", "provider", "name_id", "session_index", "auth_time", "expires_at")
     readonly_fields = fields
     actions_detail = ("end",)

@@ -71,6 +71,12 @@ class AppClientFormBase(ConsoleForm):
             self.initial.setdefault("allowed_oauth_flows_user_pool_client", True)
             self.initial.setdefault("cognito_sign_in", True)
             self.initial.setdefault("require_pkce", True)
+        if "require_pkce" in self.fields:
+            self.fields[
+                "require_pkce"
+            ].help_text = (
+                "Leave this on for an app without a secret. Switch it off for an app that sends no code_challenge."
+            )
         for name in ("read", "write"):
             self.initial.setdefault(f"{name}_every_attribute", getattr(self.instance, f"{name}_attributes") is None)
 

@@ -162,7 +162,7 @@ def for_type(provider_type: str, pool: UserPool, provider: IdentityProvider | No
 
 
 def _field(key: str, provider_type: str, stored: bool) -> forms.Field:
-    words = WORDS[key]
+    words = WORDS.get(key) or Words(key)
     secret = key in provider_details.SECRET_KEYS
     required = key in provider_details.REQUIRED[provider_type] and not (secret and stored)
     help_text = words.help_text

@@ -10,11 +10,12 @@ from typing import Any
 
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from accounts import opaque
+from accounts import audit, opaque
 
 # the theme's Alpine compiles the expressions in its attributes, and it sets styles: both only here
 CONTENT_SECURITY_POLICY = (
@@ -75,6 +76,15 @@ class ConsoleSite(UnfoldAdminSite):
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return _protected(super().login(request, extra_context))
+
+    @transaction.atomic
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response: HttpResponse = super().password_change(request, extra_context)
+        if request.method == "POST" and response.status_code == 302:
+            operator: Any = request.user
+            changes: dict[str, list[Any]] = {"password": ["present", "changed"]}
+            audit.record("set password", operator, changes, actor=operator.get_username())
+        return response
 
 
 def _values(request: HttpRequest) -> list[str]:

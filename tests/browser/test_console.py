@@ -115,7 +115,7 @@ def test_a_user_is_found_by_a_custom_attribute_and_signed_out(place: Place, brow
     assert place.user.signed_out_at is not None
 
 
-def test_users_are_filtered_by_a_pool_that_is_typed(place: Place, browse: Browse) -> None:
+def test_users_are_filtered_by_a_pool(place: Place, browse: Browse) -> None:
     page = browse()
     sign_in(page, place)
     response = page.goto(f"{place.base}/accounts/pooluser/?user_pool__id__exact={place.pool.pk}")

@@ -239,3 +239,11 @@ def test_operators_are_given_permissions_by_ticking_them(root: Any) -> None:
     assert [p.codename for p in target.user_permissions.all()] == ["view_appclientsecret"]
     event = AuditEvent.objects.get()
     assert event.changes["user_permissions"][0] == []
+
+
+def test_a_pool_is_found_as_one_types_by_who_may_see_pools(root: Any, pool: UserPool) -> None:
+    query = {"app_label": "accounts", "model_name": "pooluser", "field_name": "user_pool", "term": pool.name}
+    assert root.get("/admin/autocomplete/", query).json()["results"] == [{"id": pool.pk, "text": pool.name}]
+    looker = console.browser(console.operator("view_pooluser", name="looker"))
+    assert looker.get("/admin/autocomplete/", query).status_code == 403
+    assert root.get("/admin/autocomplete/", query | {"term": "\x00"}).status_code == 404

@@ -409,6 +409,15 @@ def test_an_operator_hands_out_no_rights_and_touches_nobody_above(db: None) -> N
     boss.refresh_from_db()
 
 
+def test_changing_ones_own_password_is_recorded(root: Client) -> None:
+    data = {"old_password": "Operators-own-1", "new_password1": GIVEN, "new_password2": GIVEN}
+    assert root.post("/admin/password_change/", data | {"old_password": "wrong"}).status_code == 200
+    assert not AuditEvent.objects.exists()
+    assert root.post("/admin/password_change/", data).status_code == 302
+    assert actions() == ["set password"]
+    assert GIVEN not in audit_table()
+
+
 def test_the_last_superuser_stays(root: Client) -> None:
     from accounts.models import Operator
 
