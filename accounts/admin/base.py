@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.contrib.admin.utils import flatten_fieldsets
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
@@ -64,6 +65,7 @@ class ConsoleAdmin(AuditedAdmin, OperationsMixin, ModelAdmin):
     form = ConsoleForm
     list_per_page = 50
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # they count every row
     list_filter_submit = True
     list_fullwidth = True
     actions_on_bottom = False
@@ -225,6 +227,7 @@ class ReadOnlyAdmin(OperationsMixin, ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # they count every row
     list_filter_submit = True
     list_fullwidth = True
 

@@ -30,6 +30,11 @@ SHOWN = (
     "group", "signingkey", "signinsession", "refreshtoken", "auditevent", "operator",
 )  # fmt: skip
 NAMES = {("auth", "group"): "operator group", ("accounts", "operator"): "operator"}
+# the server writes these rows itself
+WITHOUT_USE = (
+    "add_auditevent", "change_auditevent", "delete_auditevent", "change_signingkey", "add_signinsession",
+    "change_signinsession", "add_refreshtoken", "delete_refreshtoken",
+)  # fmt: skip
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 
 
@@ -46,8 +51,10 @@ def ticks(field: Any, name: str) -> Any:
     """Return ``field`` with checkboxes; permissions are those that mean something in the console."""
     if name not in ("permissions", "user_permissions"):
         field.widget = UnfoldAdminCheckboxSelectMultipleWidget(choices=field.choices)
+        field.help_text = "Whoever is in a group has all of its permissions."
         return field
     found = Permission.objects.filter(content_type__app_label__in=APPS, content_type__model__in=SHOWN)
+    found = found.exclude(codename__in=WITHOUT_USE)
     return PermissionField(
         found.select_related("content_type").order_by("content_type__model", "codename"),
         required=False,
