@@ -8,12 +8,13 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.contrib.auth.hashers import make_password
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import sessions, throttling
-from accounts.models import PoolUser, SignInAlias, UserPool
+from accounts.models import PoolUser, UserPool
 from accounts.models.users import UserStatus
+from accounts.statements import fetch, json_value, time_value
 
 MAX_PASSWORD = 256
 
@@ -39,16 +40,33 @@ class SignInRefused(Exception):
         self.user = user
 
 
+_BY_NAME = """SELECT u.id, u.user_pool_id, u.sub, u.username, u.username_key, u.password, u.attributes, u.status,
+    u.enabled, u.password_changed_at, u.signed_out_at
+    FROM accounts_pooluser u WHERE u.id = COALESCE(
+        (SELECT n.id FROM accounts_pooluser n WHERE n.user_pool_id = %s AND n.username_key = %s),
+        (SELECT a.user_id FROM accounts_signinalias a WHERE a.user_pool_id = %s AND a.key = %s))"""
+_COLUMNS = [
+    "id", "user_pool_id", "sub", "username", "username_key", "password", "attributes", "status",
+    "enabled", "password_changed_at", "signed_out_at",
+]  # fmt: skip
+
+
 def find_user(pool: UserPool, name: str) -> PoolUser | None:
-    """Return the user of ``pool`` who signs in as ``name``, by username first. Two statements, found or not."""
+    """Return the user of ``pool`` who signs in as ``name``, by username first. One statement, found or not."""
     key = pool.username_key(name.strip())
-    if not key or "\x00" in key:
+    if "\x00" in key:
+        key = ""
+    row = fetch(_BY_NAME, (pool.pk, key, pool.pk, key))
+    if row is None:
         return None
-    by_name = PoolUser.objects.filter(user_pool=pool, username_key=key).first()
-    alias = SignInAlias.objects.select_related("user").filter(user_pool=pool, key=key).first()
-    user = by_name or (alias.user if alias else None)
-    if user is not None:
-        user.user_pool = pool
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["attributes"] = json_value(values["attributes"])
+    values["enabled"] = bool(values["enabled"])
+    for column in ("password_changed_at", "signed_out_at"):
+        values[column] = time_value(values[column])
+    in_order = [field.attname for field in PoolUser._meta.concrete_fields if field.attname in values]
+    user = PoolUser.from_db(connection.alias, in_order, [values[name] for name in in_order])
+    user.user_pool = pool
     return user
 
 

@@ -13,9 +13,11 @@ from django.utils import timezone
 
 from accounts import opaque
 from accounts.models import IdentityProvider, PoolUser, SignInSession, UserPool
+from accounts.statements import insert
 
 LIFETIME = timedelta(hours=1)
 COOKIE = "userpool_session"
+_FIELDS = [field for field in SignInSession._meta.concrete_fields if not field.primary_key]
 
 
 def start(
@@ -27,14 +29,18 @@ def start(
     """End the session that the browser has, start one for ``user`` and return it with its cookie's value."""
     end(request, user.user_pool)
     token, now = opaque.random_token(), timezone.now()
-    session = SignInSession.objects.create(
+    upstream = upstream or {}
+    session = SignInSession(
         digest=opaque.digest(token),
         user=user,
         provider=provider,
+        name_id=upstream.get("name_id", ""),
+        session_index=upstream.get("session_index", ""),
         auth_time=now,
         expires_at=now + LIFETIME,
-        **(upstream or {}),
     )
+    stored = {field.attname: getattr(session, field.attname) for field in _FIELDS}
+    insert(SignInSession._meta.db_table, stored)
     return session, token
 
 

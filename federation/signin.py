@@ -73,7 +73,7 @@ def sign_in(
     """Start the session of a user who has just been authenticated, and answer the app."""
     with transaction.atomic():  # one commit: a session without its code would be a sign-in that nobody saw
         session, cookie = sessions.start(request, user, provider)
-        asked.pool.users.filter(pk=user.pk).update(last_login=session.auth_time)
+        user.signed_in(session.auth_time)
         response = finish(request, asked, session)
     log.info("signed in", extra={"pool": asked.pool.pk, "client": asked.client.client_id, "sub": user.sub})
     sessions.set_cookie(response, cookie)

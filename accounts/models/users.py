@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_
 """
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -13,6 +14,7 @@ from django.db import models, transaction
 from accounts import rules
 from accounts.models.pools import UserPool
 from accounts.models.providers import IdentityProvider
+from accounts.statements import change, time_param
 
 
 def generate_sub() -> str:
@@ -90,10 +92,9 @@ class PoolUser(AbstractBaseUser):
         if fields is None or "attributes" in fields:
             SignInAlias.sync(self)
 
-    @property
-    def wire_username(self) -> str:
-        """The username as tokens carry it: lower-cased in a pool that ignores case (W 13)."""
-        return self.username if self.user_pool.case_sensitive else self.username.lower()
+    def signed_in(self, at: datetime) -> None:
+        """Note the moment of the last sign-in."""
+        change("UPDATE accounts_pooluser SET last_login = %s WHERE id = %s", (time_param(at), self.pk))
 
 
 class SignInAlias(models.Model):
