@@ -52,7 +52,7 @@ class ClientSecrets(OperationsMixin):
     """Mixin for the page of an app client."""
 
     def has_show_secret_permission(self, request: HttpRequest, row: Any = None) -> bool:
-        return request.user.has_perm("accounts.view_appclientsecret")
+        return request.user.has_perm("accounts.reveal_appclientsecret")
 
     def has_add_secret_permission(self, request: HttpRequest, row: Any = None) -> bool:
         return request.user.has_perm("accounts.add_appclientsecret")

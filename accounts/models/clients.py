@@ -192,6 +192,9 @@ class AppClientSecret(models.Model):
 
     class Meta:
         ordering = ["slot"]
+        default_permissions = ("add", "change", "delete")
+        # not "view": whoever may look at everything must not thereby hold every client's secret
+        permissions = [("reveal_appclientsecret", "Can see a client secret in clear")]
         constraints = [
             models.UniqueConstraint(fields=["app_client", "slot"], name="client_secret_slot"),
             models.CheckConstraint(condition=models.Q(slot__in=(1, 2)), name="two_client_secrets_at_most"),

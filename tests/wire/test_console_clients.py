@@ -218,7 +218,7 @@ def test_a_secret_is_shown_by_post_only_and_noted(root: Client, secret_client: A
 
 @pytest.mark.parametrize(
     ("permission", "operation"),
-    [("view", "show_secret"), ("add", "add_secret"), ("change", "replace_secret"), ("delete", "delete_secret")],
+    [("reveal", "show_secret"), ("add", "add_secret"), ("change", "replace_secret"), ("delete", "delete_secret")],
 )
 def test_each_operation_on_secrets_has_its_permission(
     secret_client: AppClient, permission: str, operation: str
@@ -232,7 +232,7 @@ def test_each_operation_on_secrets_has_its_permission(
 
 
 def test_the_permission_for_secrets_alone_opens_no_client(secret_client: AppClient) -> None:
-    browser = console.browser(console.operator("view_appclientsecret"))
+    browser = console.browser(console.operator("reveal_appclientsecret"))
     assert browser.post(page(secret_client, "show_secret")).status_code == 403
 
 

@@ -230,13 +230,13 @@ def test_operators_are_given_permissions_by_ticking_them(root: Any) -> None:
     page = root.get(url)
     field = page.context["adminform"].form["user_permissions"].field
     choices = {str(label): str(value) for value, label in field.choices}
-    assert "app client secret: view" in choices
+    assert "app client secret: reveal" in choices
     assert "operator group: change" in choices
-    data = console.values(root, url, user_permissions=[choices["app client secret: view"]]) | {
+    data = console.values(root, url, user_permissions=[choices["app client secret: reveal"]]) | {
         "last_login_0": "", "last_login_1": "",
     }  # fmt: skip
     assert root.post(url, data).status_code == 302
-    assert [p.codename for p in target.user_permissions.all()] == ["view_appclientsecret"]
+    assert [p.codename for p in target.user_permissions.all()] == ["reveal_appclientsecret"]
     event = AuditEvent.objects.get()
     assert event.changes["user_permissions"][0] == []
 
