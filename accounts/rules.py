@@ -7,17 +7,13 @@ the AWS account.
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from accounts.attributes import STANDARD_ATTRIBUTES
-
-if TYPE_CHECKING:
-    from accounts.models import AppClient, UserPool
+from accounts.attributes import STANDARD_ATTRIBUTES, Schema
 
 # Python's re has no \p{L}. What the API calls letters, marks, symbols, numbers and punctuation is everything but white
 # space, control and format characters, surrogates, private use and unassigned code points; the last are let through.
@@ -68,10 +64,10 @@ def check_choices(values: Sequence[str], allowed: Iterable[str]) -> None:
         raise ValidationError("A value is listed twice.")
 
 
-def check_sign_in_attributes(pool: "UserPool") -> None:
-    check_choices(pool.username_attributes, VERIFIABLE)
-    check_choices(pool.alias_attributes, ALIASES)
-    if pool.username_attributes and pool.alias_attributes:
+def check_sign_in_attributes(username_attributes: Any, alias_attributes: Any) -> None:
+    check_choices(username_attributes, VERIFIABLE)
+    check_choices(alias_attributes, ALIASES)
+    if username_attributes and alias_attributes:
         raise ValidationError("A pool has UsernameAttributes or AliasAttributes, not both.")
 
 
@@ -168,117 +164,15 @@ def check_idp_identifiers(identifiers: Any) -> None:
         raise ValidationError("An identifier is listed twice.")
 
 
-def check_attribute_mapping(mapping: Any, pool: "UserPool | None") -> None:
-    """Each key is ``username`` or an attribute of the pool's schema, each value the name of a claim."""
+def check_attribute_mapping(mapping: Any, schema: Schema | None) -> None:
+    """Each key is ``username`` or an attribute of ``schema`` (of any pool's, without), each value a claim's name."""
     if not isinstance(mapping, dict):
         raise ValidationError("Give a map from user pool attribute to claim.")
-    known = {"username", *STANDARD_ATTRIBUTES} | ({*pool.schema.names} if pool else set())
+    known = {"username", *STANDARD_ATTRIBUTES} | ({*schema.names} if schema else set())
     for attribute, claim in mapping.items():
-        if attribute not in known and (pool is not None or not attribute.startswith("custom:")):
+        if attribute not in known and (schema is not None or not attribute.startswith("custom:")):
             raise ValidationError(f"The pool has no attribute {attribute!r}.")
         if attribute == "sub":
             raise ValidationError("sub is the pool's own; map the IdP's to username.")
         if not isinstance(claim, str) or not 1 <= len(claim) <= 131072:
             raise ValidationError(f"The claim for {attribute} is empty.")
-
-
-def check_app_client(client: "AppClient") -> None:
-    """Every rule of UserPoolClientType that concerns more than one field, or a list."""
-    errors: dict[str, list[str]] = {}
-
-    def note(field: str, error: ValidationError | str) -> None:
-        errors.setdefault(field, []).extend(error.messages if isinstance(error, ValidationError) else [error])
-
-    callbacks, logouts = client.redirect_uris.split(), client.post_logout_redirect_uris.split()
-    for field, urls, what in (
-        ("redirect_uris", callbacks, "callback URL"),
-        ("post_logout_redirect_uris", logouts, "sign-out URL"),
-    ):
-        try:
-            check_urls(urls, what)
-        except ValidationError as error:
-            note(field, error)
-    if client.default_redirect and client.default_redirect not in callbacks:
-        note("default_redirect", "The default redirect URI must be one of the callback URLs.")
-    _check_flows(client, callbacks, note)
-    _check_scopes(client, note)
-    for field, low, high in (
-        ("access_token_validity", timedelta(minutes=5), timedelta(days=1)),
-        ("id_token_validity", timedelta(minutes=5), timedelta(days=1)),
-        ("refresh_token_validity", timedelta(hours=1), timedelta(days=3650)),
-    ):
-        value = getattr(client, field)
-        if value is not None and not low <= value <= high:
-            note(field, f"Give a time between {_words(low)} and {_words(high)}.")
-    _check_attributes(client, note)
-    if errors:
-        raise ValidationError(errors)
-
-
-def _words(period: timedelta) -> str:
-    hours = period.total_seconds() / 3600
-    if hours < 1:
-        return f"{int(hours * 60)} minutes"
-    return f"{int(hours)} hours" if hours < 24 * 365 else f"{int(hours / 24 / 365)} years"
-
-
-def _check_flows(client: "AppClient", callbacks: list[str], note: Any) -> None:
-    flows = client.allowed_oauth_flows
-    try:
-        check_choices(flows, FLOWS)
-    except ValidationError as error:
-        note("allowed_oauth_flows", error)
-        return
-    if "client_credentials" in flows and len(flows) > 1:
-        note("allowed_oauth_flows", "client_credentials cannot be combined with code or implicit.")
-    if "client_credentials" in flows and not client.is_confidential:
-        note("allowed_oauth_flows", "client_credentials needs a client secret.")
-    if {"code", "implicit"} & set(flows) and not callbacks:
-        note("redirect_uris", "code and implicit need at least one callback URL.")
-
-
-def _check_scopes(client: "AppClient", note: Any) -> None:
-    scopes = client.allowed_oauth_scopes
-    if not isinstance(scopes, list) or len(scopes) > 50:
-        note("allowed_oauth_scopes", "Give a list of at most 50 scopes.")
-        return
-    known = set(SYSTEM_SCOPES)
-    if client.user_pool_id:
-        known |= {name for server in client.user_pool.resource_servers.all() for name in server.scope_names}
-    if client.dialect == "oidc":
-        known |= {"address"}
-    for scope in scopes:
-        if scope not in known and scope not in _associated(client):
-            note("allowed_oauth_scopes", f"Invalid scope requested: {scope}")
-    if {"email", "phone", "profile"} & set(scopes) and "openid" not in scopes:
-        note("allowed_oauth_scopes", "email, phone and profile need openid.")
-    if "client_credentials" in client.allowed_oauth_flows and set(scopes) & set(SYSTEM_SCOPES):
-        note("allowed_oauth_scopes", "client_credentials is for custom scopes only.")
-
-
-def _associated(client: "AppClient") -> list[str]:
-    """The scopes that the stored client has: one of a deleted resource server stays on, inactive (W 3.5)."""
-    if not client.pk:
-        return []
-    stored = type(client).objects.filter(pk=client.pk).values_list("allowed_oauth_scopes", flat=True).first()
-    return list(stored or [])
-
-
-def _check_attributes(client: "AppClient", note: Any) -> None:
-    if not client.user_pool_id:
-        return
-    schema = client.user_pool.schema
-    for field in ("read_attributes", "write_attributes"):
-        values = getattr(client, field)
-        if values is None:
-            continue
-        if not isinstance(values, list):
-            note(field, "Give a list of attribute names.")
-            continue
-        if unknown := sorted(set(values) - set(schema.names)):
-            note(field, f"The pool has no attribute {', '.join(unknown)}.")
-    if isinstance(client.write_attributes, list):
-        if missing := sorted(set(schema.required) - {"sub"} - set(client.write_attributes)):
-            note("write_attributes", f"Required attributes must be writable: {', '.join(missing)}.")
-        if flags := sorted({"email_verified", "phone_number_verified"} & set(client.write_attributes)):
-            note("write_attributes", f"A client never writes {', '.join(flags)}.")

@@ -28,11 +28,6 @@ LEVELS = {
 }
 BASIC, ERRORS = 4, 5
 
-# Larger than MAX_MODULE_LINES, each with its reason.
-LARGER = {
-    "accounts/models/grants.py": "the grants, and the SQL of the token path that reads them, stand side by side",
-}
-
 ENGINE = ("oauthlib", "oauth2_provider")
 SAML = ("saml2", "djangosaml2")
 
@@ -189,7 +184,7 @@ def test_modules_stay_small() -> None:
         for path in modules(*PACKAGES)
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > MAX_MODULE_LINES
     }
-    assert {name: lines for name, lines in found.items() if name not in LARGER} == {}
+    assert found == {}
 
 
 def test_functions_of_views_stay_small() -> None:

@@ -102,7 +102,7 @@ class ProviderFormBase(ConsoleForm):
         mapping = {row["attribute"]: row["claim"] for row in rows}
         if len(mapping) != len(rows):
             raise ValidationError("An attribute is mapped twice.")
-        rules.check_attribute_mapping(mapping, self.pool)
+        rules.check_attribute_mapping(mapping, self.pool.schema if self.pool else None)
         return mapping
 
     def _details(self) -> dict[str, str]:

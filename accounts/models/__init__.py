@@ -2,11 +2,12 @@
 
 from accounts.models.audit import AuditEvent
 from accounts.models.clients import AppClient, AppClientSecret
-from accounts.models.grants import AuthorizationCode, RefreshToken
+from accounts.models.codes import AuthorizationCode
 from accounts.models.keys import SigningKey
 from accounts.models.operators import Operator
 from accounts.models.pools import ResourceServer, UserPool, UserPoolDomain
 from accounts.models.providers import IdentityProvider
+from accounts.models.refresh_tokens import RefreshToken
 from accounts.models.sessions import SignInSession, SignInThrottle
 from accounts.models.users import Group, LinkedIdentity, PoolUser, SignInAlias
 

@@ -15,6 +15,7 @@ from oauth2_provider.models import AbstractApplication
 
 from accounts import opaque, rules
 from accounts.fields import EncryptedTextField
+from accounts.models import client_rules
 from accounts.models.pools import UserPool
 from accounts.models.providers import IdentityProvider
 
@@ -162,7 +163,7 @@ class AppClient(AbstractApplication):
         return True in matches
 
     def clean(self) -> None:
-        rules.check_app_client(self)
+        client_rules.check(self)
 
     def add_secret(self, secret: str | None = None) -> "AppClientSecret":
         """Add a secret, generated unless given; raise ValidationError when two are live already."""

@@ -112,7 +112,10 @@ class UserPool(models.Model):  # type: ignore[django-manager-missing] # the tool
         for field, check in (
             ("schema_attributes", lambda: Schema.parse(self.schema_attributes)),
             ("password_policy", lambda: PasswordPolicy.parse(self.password_policy)),
-            ("username_attributes", lambda: rules.check_sign_in_attributes(self)),
+            (
+                "username_attributes",
+                lambda: rules.check_sign_in_attributes(self.username_attributes, self.alias_attributes),
+            ),
             (
                 "auto_verified_attributes",
                 lambda: rules.check_choices(self.auto_verified_attributes, rules.VERIFIABLE),

@@ -57,7 +57,10 @@ class IdentityProvider(models.Model):
         for field, check in (
             ("provider_name", lambda: rules.check_provider_name(self.provider_name, self.provider_type)),
             ("provider_details", lambda: provider_details.parse(self.provider_type, self.provider_details)),
-            ("attribute_mapping", lambda: rules.check_attribute_mapping(self.attribute_mapping, pool)),
+            (
+                "attribute_mapping",
+                lambda: rules.check_attribute_mapping(self.attribute_mapping, pool.schema if pool else None),
+            ),
             ("idp_identifiers", lambda: self._check_identifiers()),
         ):
             try:

@@ -15,7 +15,8 @@ from oauthlib.oauth2.rfc6749 import errors
 
 from accounts import directory
 from accounts.models import AppClient, AuthorizationCode, RefreshToken, UserPool
-from accounts.models.grants import Grant, PresentedCode
+from accounts.models.codes import PresentedCode
+from accounts.models.grants import Grant
 from accounts.rules import SYSTEM_SCOPES
 from federation import claims, tokens
 from federation.dialects import rules

@@ -14,7 +14,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import AppClient, AuthorizationCode, LinkedIdentity, PoolUser, RefreshToken, UserPool
-from accounts.models.grants import MAX_RETIRED, Grant, PresentedToken, Subject, new_id
+from accounts.models.grants import Grant, Subject, new_id
+from accounts.models.refresh_tokens import MAX_RETIRED, PresentedToken
 from tests import factories
 
 pytestmark = pytest.mark.django_db
