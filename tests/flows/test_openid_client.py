@@ -63,4 +63,4 @@ def test_openid_client_asks_for_a_token_of_its_own(
     options = {"issuer": server.issuer, "clientId": client.client_id, "secret": client.secret}
     seen = apps.node(node, "openid_client_machine.mjs", person, scope=f"{pools.API}/read", **options)
     assert set(seen["members"]) - {"scope"} == {"access_token", "expires_in", "token_type"}
-    assert seen["expiresIn"] == 3600
+    assert 3590 <= seen["expiresIn"] <= 3600  # what is left of it by the clock of the library
