@@ -70,6 +70,6 @@ def succeeded(pool: UserPool, user_value: str, address: str) -> None:
 
     Only the attempt: who owns one account must not be able to clear the count by signing in to it.
     """
-    with transaction.atomic():
-        change(_FORGET, (pool.pk, _key("user", user_value)))
+    with transaction.atomic():  # the address first, as count_attempts: the other order would be a deadlock
         change(_TAKE_BACK, (pool.pk, _key("address", address)))
+        change(_FORGET, (pool.pk, _key("user", user_value)))

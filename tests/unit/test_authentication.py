@@ -301,6 +301,27 @@ def test_an_address_that_guesses_many_names_is_locked_out_and_no_other(pool: Use
     assert attempt(pool, password=factories.PASSWORD, address="192.0.2.2") == user
 
 
+def test_rows_of_the_count_are_taken_in_one_order(
+    pool: UserPool, cheap_hash: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sign-ins of one user from one address must not each hold what the other waits for.
+
+    https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-DEADLOCKS
+    """
+    factories.make_user(pool)
+    address_row, taken = throttling._key("address", OFFICE), []
+    for name in ("fetch", "change"):
+        run = getattr(throttling, name)
+
+        def noted(text: str, params: tuple[Any, ...], run: Any = run) -> Any:
+            taken.append(address_row in params)
+            return run(text, params)
+
+        monkeypatch.setattr(throttling, name, noted)
+    attempt(pool, password=factories.PASSWORD)
+    assert taken == [True, False, True, False]
+
+
 def test_pools_do_not_share_counts(pool: UserPool, cheap_hash: list[str]) -> None:
     other = factories.make_pool()
     factories.make_user(pool)
