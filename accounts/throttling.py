@@ -6,6 +6,7 @@ burst of parallel guesses is counted whole, and taken back when the password was
 """
 
 from datetime import timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.db import transaction
 from django.utils import timezone
@@ -23,7 +24,20 @@ class Blocked(Exception):
     """Too many failures; nothing was tried."""
 
 
+def _network(address: str) -> str:
+    """Return what is counted for ``address``: of IPv6 the /64, for whoever has one address there has them all."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or ip_network((int(parsed), 64), strict=False))
+    return str(parsed)
+
+
 def _key(kind: str, value: str) -> str:
+    if kind == "address":
+        value = _network(value)
     return opaque.digest(f"{kind}\0{value}")
 
 

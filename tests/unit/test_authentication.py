@@ -301,6 +301,25 @@ def test_an_address_that_guesses_many_names_is_locked_out_and_no_other(pool: Use
     assert attempt(pool, password=factories.PASSWORD, address="192.0.2.2") == user
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:DB8:0:1::1", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("not an address", "nor this", False),
+    ],
+)
+def test_of_ipv6_the_network_is_counted(pool: UserPool, one: str, other: str, shared: bool) -> None:
+    """RFC 4291 2.5.1: the last 64 bits are the host's own to choose, and a guesser would choose new ones."""
+    throttling.count(pool, "address", one)
+    throttling.count(pool, "address", other)
+    assert SignInThrottle.objects.count() == (1 if shared else 2)
+
+
 def test_rows_of_the_count_are_taken_in_one_order(
     pool: UserPool, cheap_hash: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
