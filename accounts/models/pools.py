@@ -17,6 +17,8 @@ from accounts import opaque, rules
 from accounts.attributes import Schema
 from accounts.passwords import PasswordPolicy
 
+LONGEST_KEY = 256  # characters; PoolUser.username_key
+
 
 def generate_pool_id() -> str:
     """Return an id that clients take for a regional one (aws-jwt-verify insists on the shape)."""
@@ -103,8 +105,13 @@ class UserPool(models.Model):  # type: ignore[django-manager-missing] # the tool
         return Schema.parse(self.schema_attributes)
 
     def username_key(self, value: str) -> str:
-        """Return what usernames and aliases are compared by: as given, or case-folded."""
-        return value if self.case_sensitive else value.casefold()
+        """Return what usernames and aliases are compared by: as given, or case-folded.
+
+        Folding may treble a name. One that is too long to be stored and indexed is compared by its digest, with a
+        space before it: no name that somebody types begins with one.
+        """
+        key = value if self.case_sensitive else value.casefold()
+        return key if len(key) <= LONGEST_KEY else f" {opaque.digest(key)}"
 
     def clean(self) -> None:
         self.__dict__.pop("schema", None)

@@ -117,6 +117,21 @@ def test_a_username_is_taken_in_any_case(pool: UserPool, name: str) -> None:
     factories.make_user(sensitive, name, password=None, attributes={})
 
 
+@pytest.mark.parametrize("case_sensitive", [True, False])
+@pytest.mark.parametrize("alias", ["\ufb03" * 2048, "".join(chr(0x20000 + n * 7) for n in range(2048))])
+def test_a_name_that_grows_when_it_is_folded_still_signs_in(case_sensitive: bool, alias: str) -> None:
+    """W 12, 17: a username has 128 characters and an attribute 2048, of any script (Unicode 3.13, full folding)."""
+    pool = factories.make_pool(case_sensitive=case_sensitive, alias_attributes=["preferred_username"])
+    name = "\ufb03" * 128
+    user = factories.make_user(pool, name, attributes={"preferred_username": alias})
+    assert find_user(pool, name) == find_user(pool, alias) == user
+    assert find_user(pool, name[1:]) is None
+    with pytest.raises(IntegrityError), transaction.atomic():
+        factories.make_user(pool, name, attributes={})
+    with pytest.raises(IntegrityError), transaction.atomic():
+        factories.make_user(pool, "other", attributes={"preferred_username": alias})
+
+
 def test_an_alias_belongs_to_one_user_and_follows_the_attribute() -> None:
     """Alias rule: of one user at a time, from when it is verified to when it changes."""
     pool = factories.make_pool(alias_attributes=["email"])
