@@ -50,6 +50,8 @@ def login(request: HttpRequest) -> HttpResponse:
         action = request.POST.get("action", "")
         if action == "corporate":
             return _company(request, asked)
+        if not asked.client.cognito_sign_in:  # a proof from another client's page is a password all the same
+            return _page(request, asked)
         if action == "new_password":
             return new_password.take(request, asked)
         return _sign_in(request, asked)
@@ -57,8 +59,6 @@ def login(request: HttpRequest) -> HttpResponse:
 
 def _sign_in(request: HttpRequest, asked: AuthorizeRequest) -> HttpResponse:
     name, password = request.POST.get("username", "").strip(), request.POST.get("password", "")
-    if not asked.client.cognito_sign_in:
-        return _page(request, asked)
     if not name or not password:
         field = "password" if name else "username"
         return _page(request, asked, name, field, f"Enter your {'password' if name else 'username'}.")

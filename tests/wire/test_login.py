@@ -17,7 +17,14 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.models import AppClient, IdentityProvider, PoolUser, SignInSession, SignInThrottle, UserPool
+from accounts.models import (
+    AppClient,
+    IdentityProvider,
+    PoolUser,
+    SignInSession,
+    SignInThrottle,
+    UserPool,
+)
 from accounts.models.users import UserStatus
 from accounts.registration import new_user
 from tests import factories
@@ -600,6 +607,20 @@ def test_a_proof_dies_with_what_it_proves(
         browser, client = at(pool), factories.make_client(pool)
     on_login_page(choose(browser, client, proof, "Yet-another-9"))
     assert not SignInSession.objects.exists()
+
+
+def test_a_proof_is_no_way_into_a_client_without_cognito(
+    http: Client, pool: UserPool, app_client: AppClient, newcomer: PoolUser
+) -> None:
+    """W 13: SupportedIdentityProviders holds for the second page of a password sign-in as for the first."""
+    proof = proof_of(submit(http, app_client, username="bob", password=factories.PASSWORD))
+    company = factories.make_client(pool, cognito_sign_in=False)
+    company.identity_providers.add(factories.make_oidc_provider(pool))
+    response = choose(http, company, proof, NEW)
+    assert response.status_code == 200
+    assert not SignInSession.objects.exists()
+    newcomer.refresh_from_db()
+    assert newcomer.check_password(factories.PASSWORD)
 
 
 def test_a_temporary_password_expires(http: Client, pool: UserPool, app_client: AppClient, newcomer: PoolUser) -> None:
