@@ -73,7 +73,8 @@ def sign_in(
     """Start the session of a user who has just been authenticated, and answer the app."""
     with transaction.atomic():  # one commit: a session without its code would be a sign-in that nobody saw
         session, cookie = sessions.start(request, user, provider)
-        user.signed_in(session.auth_time)
+        if not user.signed_in(session.auth_time):
+            raise errors.LoginRequired  # the session goes with the transaction
         response = finish(request, asked, session)
     log.info("signed in", extra={"pool": asked.pool.pk, "client": asked.client.client_id, "sub": user.sub})
     sessions.set_cookie(response, cookie)

@@ -92,9 +92,15 @@ class PoolUser(AbstractBaseUser):
         if fields is None or "attributes" in fields:
             SignInAlias.sync(self)
 
-    def signed_in(self, at: datetime) -> None:
-        """Note the moment of the last sign-in."""
-        change("UPDATE accounts_pooluser SET last_login = %s WHERE id = %s", (time_param(at), self.pk))
+    def signed_in(self, at: datetime) -> bool:
+        """Note the moment of the last sign-in; False when the user was signed out or disabled since it was read.
+
+        Checking a password takes long enough for it to be replaced meanwhile, and that signs the user out.
+        """
+        text = "UPDATE accounts_pooluser SET last_login = %s WHERE id = %s AND enabled = {true} AND signed_out_at"
+        if self.signed_out_at is None:
+            return change(f"{text} IS NULL", (time_param(at), self.pk)) == 1
+        return change(f"{text} = %s", (time_param(at), self.pk, time_param(self.signed_out_at))) == 1
 
 
 class SignInAlias(models.Model):

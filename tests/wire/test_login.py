@@ -7,7 +7,8 @@ issue 2 section 3. OpenID Connect Core 3.1.2.3 (the End-User is authenticated; c
 import html
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -16,9 +17,10 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from accounts import sessions
+from accounts import authentication, sessions
 from accounts.models import (
     AppClient,
+    AuthorizationCode,
     IdentityProvider,
     PoolUser,
     SignInSession,
@@ -621,6 +623,38 @@ def test_a_proof_is_no_way_into_a_client_without_cognito(
     assert not SignInSession.objects.exists()
     newcomer.refresh_from_db()
     assert newcomer.check_password(factories.PASSWORD)
+
+
+@pytest.mark.parametrize("before", [None, timezone.now() - timedelta(days=1)])
+@pytest.mark.parametrize("case", ["password", "signed out", "disabled"])
+def test_what_closes_an_account_while_its_password_is_checked_wins(
+    http: Client,
+    app_client: AppClient,
+    user: PoolUser,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+    before: datetime | None,
+) -> None:
+    """RFC 9700 4.14: a reset ends what the old password opened, the sign-in that is under way included."""
+    set_values(user, signed_out_at=before)
+    check = authentication.authenticate
+
+    def slowly(*args: Any, **kwargs: Any) -> PoolUser:
+        found = check(*args, **kwargs)
+        stored = PoolUser.objects.get(pk=user.pk)
+        if case == "password":
+            authentication.set_password(stored, NEW)
+        elif case == "signed out":
+            sessions.end_all(stored)
+        else:
+            set_values(stored, enabled=False)
+        return found
+
+    monkeypatch.setattr(authentication, "authenticate", slowly)
+    answer = sent_to_app(submit(http, app_client, username="ada", password=factories.PASSWORD))
+    assert answer["error"] == "login_required"
+    assert not SignInSession.objects.exists()
+    assert not AuthorizationCode.objects.exists()
 
 
 def test_a_temporary_password_expires(http: Client, pool: UserPool, app_client: AppClient, newcomer: PoolUser) -> None:
