@@ -62,8 +62,8 @@ class PoolValidator(OAuth2Validator):
         """Basic or body; a request with both was refused before (server.py)."""
         if self.authorization:
             candidates = basic_credentials(self.authorization)
-            if request.client_id and any(request.client_id != client_id for client_id, _ in candidates):
-                return False
+            if request.client_id:
+                candidates = [found for found in candidates if found[0] == request.client_id]
         else:
             candidates = [(request.client_id or "", request.client_secret or "")]
         for client_id, secret in candidates:

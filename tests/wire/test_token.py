@@ -242,7 +242,9 @@ def test_basic_credentials_are_form_encoded_or_raw(
     )
     AppClientSecret.objects.create(app_client=client, slot=1, secret=secret)
     header = "Basic " + base64.b64encode(sent.encode()).decode()
-    assert post(http, "/oauth2/token", {"grant_type": "client_credentials"}, header).status_code == 200
+    for named in ({}, {"client_id": client_id}):
+        fields = {"grant_type": "client_credentials", **named}
+        assert post(http, "/oauth2/token", fields, header).status_code == 200
 
 
 def test_each_of_two_secrets_works_until_it_is_deleted(http: Client, machine: AppClient) -> None:
