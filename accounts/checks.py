@@ -3,6 +3,7 @@
 What is missing altogether stops the start (userpool/settings.py). ``manage.py check --deploy`` runs all of these.
 """
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,6 +47,14 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
                 "that guesses passwords locks all of them out.",
                 hint="Set USERPOOL_TRUSTED_PROXIES to the proxy's addresses; silence this where there is no proxy.",
                 id="userpool.W003",
+            )
+        )
+    if not settings.USERPOOL_DEVELOPMENT and not Path(settings.STATIC_ROOT, "staticfiles.json").is_file():
+        found.append(
+            Error(
+                "The static files were not collected: every hosted page and the console answer 500.",
+                hint="Run python manage.py collectstatic --noinput before the web processes start, once per release.",
+                id="userpool.E005",
             )
         )
     if not settings.REDIS_URL:

@@ -117,7 +117,9 @@ def test_http_is_allowed_on_loopback_hosts(tmp_path: Path, host: str) -> None:
 
 
 def test_a_good_deployment_passes_the_deployment_check(tmp_path: Path) -> None:
-    result = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **GOOD)
+    (tmp_path / "staticfiles.json").write_text("{}")
+    collected = {"DJANGO_SETTINGS_MODULE": "tests.bench.settings", "BENCH_STATIC_ROOT": str(tmp_path)}
+    result = manage(tmp_path, "check", "--deploy", "--fail-level", "WARNING", **GOOD | collected)
     assert result.returncode == 0, result.stderr
     assert "no issues" in result.stdout
 
@@ -143,6 +145,14 @@ def test_the_deployment_check_names_what_is_dangerous_and_its_mend(
     assert result.returncode != 0
     assert identifier in result.stderr
     assert mend in result.stderr
+
+
+def test_the_deployment_check_misses_static_files_that_were_not_collected(tmp_path: Path) -> None:
+    bare = {"DJANGO_SETTINGS_MODULE": "tests.bench.settings", "BENCH_STATIC_ROOT": str(tmp_path)}
+    result = manage(tmp_path, "check", "--deploy", **GOOD | bare)
+    assert result.returncode != 0
+    assert "userpool.E005" in result.stderr
+    assert "collectstatic" in result.stderr
 
 
 def test_the_secrets_of_development_are_made_once_and_readable_by_their_owner_only(tmp_path: Path) -> None:
