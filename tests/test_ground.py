@@ -82,6 +82,8 @@ def test_every_setting_stands_in_the_readme_and_the_readme_names_no_other(tmp_pa
         ({"USERPOOL_ISSUER_BASE_URL": "id.example.com"}, "USERPOOL_ISSUER_BASE_URL", "give an absolute URL"),
         ({"USERPOOL_ISSUER_BASE_URL": "http://id.example.com"}, "USERPOOL_ISSUER_BASE_URL", "Use https"),
         ({"USERPOOL_ISSUER_BASE_URL": "https://id.example.com/auth"}, "USERPOOL_ISSUER_BASE_URL", "leave the path out"),
+        ({"USERPOOL_TRUSTED_PROXIES": "10.0.0.1,proxy"}, "USERPOOL_TRUSTED_PROXIES", "proxy is not an address"),
+        ({"USERPOOL_TRUSTED_PROXIES": "0.0.0.0/0"}, "USERPOOL_TRUSTED_PROXIES", "the proxy's own addresses"),
         ({"USERPOOL_DEVELOPMENT": "maybe"}, "USERPOOL_DEVELOPMENT", "Use 1 or 0"),
         ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/nowhere/at/all"}, "SECRET_KEY", "at least 50 random characters"),
     ],

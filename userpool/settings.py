@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import secrets
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -73,6 +74,17 @@ elif issuer.scheme == "http" and not (issuer.hostname in LOOPBACK_HOSTS or issue
 USERPOOL_DOMAIN_SUFFIX = env.text("USERPOOL_DOMAIN_SUFFIX").lower().strip(".")
 USERPOOL_CONSOLE_HOST = env.text("USERPOOL_CONSOLE_HOST").lower() or (issuer.hostname or "")
 USERPOOL_TRUSTED_PROXIES = env.words("USERPOOL_TRUSTED_PROXIES")
+for word in USERPOOL_TRUSTED_PROXIES:
+    try:
+        trusts_everybody = ip_network(word, strict=False).prefixlen == 0
+    except ValueError:
+        env.problems.append(f"USERPOOL_TRUSTED_PROXIES: {word} is not an address or a network such as 10.0.0.0/8.")
+    else:
+        if trusts_everybody:
+            env.problems.append(
+                f"USERPOOL_TRUSTED_PROXIES: {word} believes everybody's X-Forwarded-For, and no lock-out by address "
+                "would hold. Name the proxy's own addresses."
+            )
 
 # UserPoolMiddleware is the gate: a host that is neither a pool's, nor the issuer's, nor the console's gets a 404.
 ALLOWED_HOSTS = ["*"]
