@@ -69,6 +69,8 @@ class AppClientFormBase(ConsoleForm):
         if self.instance._state.adding:
             self.initial.setdefault("client_id", generate_client_id())
             self.initial.setdefault("allowed_oauth_flows_user_pool_client", True)
+            self.initial.setdefault("allowed_oauth_flows", ["code"])
+            self.initial.setdefault("allowed_oauth_scopes", ["openid", "email"])
             self.initial.setdefault("cognito_sign_in", True)
             self.initial.setdefault("require_pkce", True)
         if "require_pkce" in self.fields:

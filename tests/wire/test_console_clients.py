@@ -4,6 +4,7 @@ Rules: https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-setti
 API_UserPoolClientType.html, API_ResourceServerType.html, API_IdentityProviderType.html (W 13, W 17).
 """
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -49,6 +50,15 @@ def test_the_pool_is_chosen_first(root: Client) -> None:
 
 def test_a_single_pool_needs_no_choice(root: Client) -> None:
     assert root.get("/admin/accounts/appclient/add/")["Location"] == f"?user_pool={POOL}"
+
+
+def test_a_new_client_starts_with_what_a_sign_in_needs(root: Client) -> None:
+    """Cognito's console starts a client with the code grant, openid and email; without a flow nobody signs in."""
+    page = root.get(ADD_CLIENT).content.decode()
+    for value in ("code", "openid", "email"):
+        field = re.search(rf'<input[^>]*name="allowed_oauth_\w+"[^>]*value="{value}"[^>]*>', page)
+        assert field, value
+        assert "checked" in field[0]
 
 
 def test_a_public_client_is_created_with_pkce_required(root: Client) -> None:
