@@ -23,6 +23,12 @@ def _fingerprint(user: PoolUser) -> str:
     return opaque.digest(f"{user.user_pool_id}\0{user.pk}\0{user.password}")
 
 
+def _known_as(asked: AuthorizeRequest, user: PoolUser) -> str:
+    """Return the name that ``user`` signs in with: where an address stands for a username, that is a UUID."""
+    given = (user.attributes.get(name) for name in asked.pool.username_attributes)
+    return next((value for value in given if value), user.username)
+
+
 def page(
     request: HttpRequest,
     asked: AuthorizeRequest,
@@ -35,7 +41,7 @@ def page(
     context = {
         "form_action": f"{reverse('login')}?{asked.query}",
         "proof": proof,
-        "username": user.username,
+        "username": _known_as(asked, user),
         "rules": asked.pool.policy.rules,
         "minimum_length": asked.pool.policy.minimum_length,
         "error": {"field": field, "messages": list(messages)} if messages else None,

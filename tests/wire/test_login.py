@@ -657,6 +657,18 @@ def test_what_closes_an_account_while_its_password_is_checked_wins(
     assert not AuthorizationCode.objects.exists()
 
 
+def test_a_new_password_is_asked_for_by_the_name_that_signs_in(
+    http: Client, pool: UserPool, app_client: AppClient, newcomer: PoolUser
+) -> None:
+    """W 12: with UsernameAttributes the username is the sub, which no person knows."""
+    set_values(pool, username_attributes=["email"], alias_attributes=[])
+    set_values(newcomer, username=newcomer.sub, attributes={"email": "bob@example.com"})
+    page = submit(http, app_client, username="bob@example.com", password=factories.PASSWORD)
+    assert proof_of(page)
+    assert "<strong>bob@example.com</strong>" in page.content.decode()
+    assert str(newcomer.sub) not in page.content.decode()
+
+
 def test_a_temporary_password_expires(http: Client, pool: UserPool, app_client: AppClient, newcomer: PoolUser) -> None:
     """W 12, W 17.4: TemporaryPasswordValidityDays, 7 by default."""
     set_values(newcomer, password_changed_at=timezone.now() - timedelta(days=7, seconds=1))
