@@ -24,7 +24,7 @@ class Blocked(Exception):
     """Too many failures; nothing was tried."""
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """Return what is counted for ``address``: of IPv6 the /64, for whoever has one address there has them all."""
     try:
         parsed = ip_address(address)
@@ -37,7 +37,7 @@ def _network(address: str) -> str:
 
 def _key(kind: str, value: str) -> str:
     if kind == "address":
-        value = _network(value)
+        value = network(value)
     return opaque.digest(f"{kind}\0{value}")
 
 

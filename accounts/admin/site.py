@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from accounts import audit, opaque
+from accounts import audit, opaque, throttling
 
 # the theme's Alpine compiles the expressions in its attributes, and it sets styles: both only here
 CONTENT_SECURITY_POLICY = (
@@ -34,7 +34,7 @@ class SignInForm(AuthenticationForm):
     def clean(self) -> dict[str, Any]:
         who = {
             "name": str(self.cleaned_data.get("username", "")).casefold(),
-            "address": self.request.META.get("REMOTE_ADDR", ""),
+            "address": throttling.network(self.request.META.get("REMOTE_ADDR", "")),
         }
         keys = {kind: f"console-sign-in:{opaque.digest(f'{kind} {value}')}" for kind, value in who.items()}
         # counted before the password is looked at: what arrives at once must not slip through together

@@ -58,6 +58,18 @@ def test_guessing_an_operators_password_is_slowed_down(db: None) -> None:
     assert "Too many failed attempts" in response.content.decode()
 
 
+def test_a_guesser_of_operators_does_not_change_addresses_within_ipv6(db: None) -> None:
+    """RFC 4291 2.5.1: whoever has one address of a /64 has them all."""
+    console.operator(superuser=True)
+    browser = console.browser()
+    for n in range(10):
+        browser.post("/admin/login/", {"username": f"o{n}", "password": "x"}, REMOTE_ADDR=f"2001:db8::{n + 1}")
+    form = {"username": "opal", "password": "Operators-own-1"}
+    response = browser.post("/admin/login/", form, REMOTE_ADDR="2001:db8::ffff")
+    assert "Too many failed attempts" in response.content.decode()
+    assert browser.post("/admin/login/", form, REMOTE_ADDR="2001:db8:0:1::1").status_code == 302
+
+
 def test_every_page_says_what_it_may_load(root: Any, pool: UserPool) -> None:
     for response in (root.get("/admin/"), console.browser().get("/admin/login/"), root.get("/admin/jsi18n/")):
         policy = response["Content-Security-Policy"]
