@@ -79,7 +79,7 @@ def check_contradictions(**_: Any) -> list[CheckMessage]:
             found.append(
                 Error(
                     f"{name} ({host}) lies under USERPOOL_DOMAIN_SUFFIX ({suffix}): a pool could take its name.",
-                    hint="Give the pools a suffix of their own, such as auth.example.com.",
+                    hint="Give the pools a suffix of their own, which neither the issuer nor the console lies under.",
                     id="userpool.E003",
                 )
             )

@@ -42,12 +42,15 @@ NEVER = ("sub", "identities")
 def unreadable_scope(client: AppClient, scopes: Iterable[str]) -> str:
     """Return the first scope of which the client cannot read every attribute; empty if there is none.
 
-    Cognito answers the code exchange with invalid_grant then (token-endpoint page).
+    Cognito answers the code exchange with invalid_grant then (token-endpoint page, which names email). Where
+    ``profile`` means every readable attribute, there is none that the client could lack.
     """
     if client.read_attributes is None:
         return ""
-    readable = set(client.read_attributes)
-    return next((scope for scope in scopes if not set(BY_SCOPE.get(scope, ())) <= readable), "")
+    readable, names = set(client.read_attributes), dict(BY_SCOPE)
+    if rules(client.dialect).profile_gives_all:
+        del names["profile"]
+    return next((scope for scope in scopes if not set(names.get(scope, ())) <= readable), "")
 
 
 def released(client: AppClient, subject: Subject, scopes: Iterable[str]) -> dict[str, str]:

@@ -70,7 +70,13 @@ def _hinted_sub(asked: AuthorizeRequest) -> str:
 def sign_in(
     request: HttpRequest, asked: AuthorizeRequest, user: PoolUser, provider: IdentityProvider | None = None
 ) -> HttpResponse:
-    """Start the session of a user who has just been authenticated, and answer the app."""
+    """Start the session of a user who has just been authenticated, and answer the app.
+
+    Raise LoginRequired when somebody else signed in than id_token_hint names (OpenID Connect Core 3.1.2.1), or when
+    the user was signed out meanwhile.
+    """
+    if asked.id_token_hint and _hinted_sub(asked) != user.sub:
+        raise errors.LoginRequired
     with transaction.atomic():  # one commit: a session without its code would be a sign-in that nobody saw
         session, cookie = sessions.start(request, user, provider)
         if not user.signed_in(session.auth_time):

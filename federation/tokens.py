@@ -133,6 +133,8 @@ def _common(pool: UserPool, client: AppClient, grant: Grant, now: int, validity:
     if client.enable_token_revocation or client.refresh_token_rotation:
         # without revocation there is nothing to find again (token-revocation page)
         found |= {"origin_jti": grant.origin_jti, "jti": new_id()}
+    elif rules(client.dialect).rfc9068:
+        found["jti"] = new_id()  # required there (RFC 9068 2.2)
     return found
 
 

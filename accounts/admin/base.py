@@ -115,6 +115,8 @@ class ConsoleAdmin(AuditedAdmin, OperationsMixin, ModelAdmin):
                 self.message_user(request, message, messages.ERROR)
         except IntegrityError:
             self.message_user(request, RACE, messages.ERROR)
+        except DataError:
+            self.message_user(request, "A value is too long or not of its kind.", messages.ERROR)
         else:
             return response
         return HttpResponseRedirect(back)

@@ -1,7 +1,7 @@
 """The secrets of an app client: shown on demand, replaced, added, deleted. Each is in the audit trail.
 
-Permissions are those of the model AppClientSecret: who may view one may have it shown, and so on. No list and no
-form has a secret in it.
+Permissions are those of the model AppClientSecret; to have one shown needs ``reveal``. No list and no form has a
+secret in it.
 """
 
 from typing import Any

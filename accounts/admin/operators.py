@@ -61,7 +61,7 @@ def ticks(field: Any, name: str) -> Any:
         label=field.label,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="view opens a page. For signing keys, add rotates and delete withdraws them; for client secrets, "
-        "view shows and change replaces them; for sessions, delete ends them; for grants, change revokes them.",
+        "reveal shows and change replaces them; for sessions, delete ends them; for grants, change revokes them.",
     )
 
 

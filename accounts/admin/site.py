@@ -5,6 +5,7 @@ cache, as for the users of pools; the answer does not tell whether the operator 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import update_wrapper
 from typing import Any
 
@@ -42,7 +43,8 @@ class SignInForm(AuthenticationForm):
         if any(counts[kind] > ATTEMPTS[kind] for kind in counts):
             raise ValidationError("Too many failed attempts. Wait a quarter of an hour.", code="locked")
         cleaned: dict[str, Any] = super().clean()
-        cache.delete_many(keys.values())
+        cache.delete(keys["name"])
+        _take_back(keys["address"])  # the attempt only: an account of one's own must not clear the count of guesses
         return cleaned
 
 
@@ -53,6 +55,11 @@ def _count(key: str) -> int:
     except ValueError:  # it expired in between
         cache.set(key, 1, WINDOW)
         return 1
+
+
+def _take_back(key: str) -> None:
+    with suppress(ValueError):  # it expired in between
+        cache.decr(key)
 
 
 class ConsoleSite(UnfoldAdminSite):

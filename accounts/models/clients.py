@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, RegexValidator
-from django.db import models
+from django.db import models, transaction
 from oauth2_provider.models import AbstractApplication
 
 from accounts import opaque, rules
@@ -165,6 +165,7 @@ class AppClient(AbstractApplication):
     def clean(self) -> None:
         client_rules.check(self)
 
+    @transaction.atomic
     def add_secret(self, secret: str | None = None) -> "AppClientSecret":
         """Add a secret, generated unless given; raise ValidationError when two are live already."""
         slots = set(self.secrets.values_list("slot", flat=True))

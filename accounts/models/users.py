@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password, make_password
 from django.core.validators import RegexValidator
 from django.db import models, transaction
 
@@ -91,6 +92,17 @@ class PoolUser(AbstractBaseUser):
         fields = kwargs.get("update_fields")
         if fields is None or "attributes" in fields:
             SignInAlias.sync(self)
+
+    def check_password(self, raw_password: Any) -> bool:
+        """Whether this is the password. A hash of another kind is replaced, unless the password was meanwhile."""
+        found = self.password
+
+        def replace(password: str) -> None:
+            hashed = make_password(password)
+            if type(self).objects.filter(pk=self.pk, password=found).update(password=hashed):
+                self.password = hashed
+
+        return check_password(raw_password, found, replace)
 
     def signed_in(self, at: datetime) -> bool:
         """Note the moment of the last sign-in; False when the user was signed out or disabled since it was read.

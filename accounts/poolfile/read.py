@@ -25,6 +25,15 @@ KEPT_SECTIONS = ("MfaConfig",)
 SECTIONS = ("UserPool", "Domains", *KEPT_SECTIONS, *(kind.section for kind in LISTS))
 
 
+# kept fields whose loss makes a pool weaker than its owner thinks, unless they are off
+WEAKER = {
+    "MfaConfiguration": "users sign in without a second factor.",
+    "LambdaConfig": "no trigger runs; what it refused is let in, what it added to tokens is not there.",
+    "UserPoolAddOns": "no threat protection watches the sign-ins.",
+}
+HARMLESS: tuple[Any, ...] = (None, "OFF", {}, {"AdvancedSecurityMode": "OFF"})
+
+
 @dataclass
 class Entry:
     """An object of a file: ``values`` by wire name, checked; ``other`` is kept and not acted upon."""
@@ -51,6 +60,8 @@ class Document:
     has_pool: bool
     lists: dict[str, list[Entry]]
     kept: list[str]
+    weaker: list[str]
+    """What a kept field promises in Cognito and nothing keeps here, in words."""
     line_of: Callable[[str], int | None] = lambda path: None
 
     @property
@@ -88,6 +99,7 @@ class _Reader:
         self.data, self.line_of = loaded.data, loaded.line_of
         self.problems: list[Problem] = []
         self.kept: list[str] = []
+        self.weaker: list[str] = []
         self.pool_ids: dict[str, str] = {}
 
     def document(self) -> Document:
@@ -108,7 +120,7 @@ class _Reader:
         self.find_pool_id(pool)
         if self.problems:
             raise Refused(self.problems)
-        return Document(pool, given is not None, lists, self.kept, self.line_of)
+        return Document(pool, given is not None, lists, self.kept, self.weaker, self.line_of)
 
     def list_of(self, kind: Kind) -> list[Entry]:
         entries = self.data.get(kind.section)
@@ -151,6 +163,8 @@ class _Reader:
             if known is None or known.kept:
                 entry.other[name] = value
                 self.kept.append(where)
+                if name in WEAKER and value not in HARMLESS:
+                    self.weaker.append(f"{where}: {WEAKER[name]}")
             elif known.wire in entry.values:
                 self.problems.append(Problem(where, f"{known.wire} and {known.also} are the same field; give one."))
             else:

@@ -7,6 +7,7 @@ Texts of refusals are made elsewhere (server.py); here a refusal is False or one
 
 import base64
 import binascii
+import logging
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -20,6 +21,8 @@ from accounts.models.grants import Grant
 from accounts.rules import SYSTEM_SCOPES
 from federation import claims, tokens
 from federation.dialects import rules
+
+log = logging.getLogger("userpool.token")
 
 FLOW_OF_RESPONSE_TYPE = {"code": "code", "token": "implicit"}
 FLOW_OF_GRANT_TYPE = {
@@ -142,7 +145,10 @@ class PoolValidator(OAuth2Validator):
         if self.code.consumed:
             RefreshToken.revoke_origin(self.code.grant.origin_jti, client)
             return False
-        if not self.code.live or claims.unreadable_scope(client, self.code.grant.scopes):
+        if not self.code.live:
+            return False
+        if unreadable := claims.unreadable_scope(client, self.code.grant.scopes):
+            log.warning("ReadAttributes lack one of scope %s", unreadable, extra={"client": client.client_id})
             return False
         if request.code_verifier and not self.code.code_challenge:
             return False  # RFC 9700 4.8.2: the challenge was taken out of the authorization request

@@ -513,6 +513,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         call_command("apply", str(tmp_path / "nothing.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"MfaConfiguration": "ON"}, "MfaConfiguration: users sign in without a second factor"),
+        ({"LambdaConfig": {"PreSignUp": "arn:aws:lambda:eu-west-1:123456789012:function:f"}}, "no trigger runs"),
+        ({"MfaConfiguration": "OFF", "LambdaConfig": {}}, ""),
+    ],
+)
+def test_what_makes_a_pool_weaker_than_it_was_is_said_aloud(
+    tmp_path: Path, db: None, fields: dict[str, Any], words: str
+) -> None:
+    """API_UserPoolType: MfaConfiguration and LambdaConfig. Kept for export, but nothing here acts upon them."""
+    path, errors = tmp_path / "pool.json", io.StringIO()
+    path.write_text(json.dumps({"UserPool": {"Name": "moved", **fields}}))
+    call_command("apply", str(path), stdout=io.StringIO(), stderr=errors)
+    assert ("WARNING" in errors.getvalue()) is bool(words)
+    assert words in errors.getvalue()
+
+
 def test_a_file_that_is_too_large_is_refused(apply: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accounts.poolfile.load.MAX_BYTES", 1024)
     assert "larger than" in refusal(apply, "#" * 1025)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -438,3 +439,19 @@ def test_the_policy_of_the_pool_holds(
 def test_these_are_symbols(symbol: str) -> None:
     """W 12: the list of the policies page."""
     passwords.PasswordPolicy().check(f"Aa1{symbol}aaaa")
+
+
+def test_an_imported_hash_is_replaced_but_never_over_a_newer_password(pool: UserPool) -> None:
+    """Password Storage Cheat Sheet (OWASP), upgrading legacy hashes. A reset may come while the old hash is checked."""
+    user = factories.make_user(pool)
+    PoolUser.objects.filter(pk=user.pk).update(password=make_password(factories.PASSWORD, hasher="pbkdf2_sha256"))
+    signing_in = PoolUser.objects.get(pk=user.pk)
+    assert signing_in.check_password(factories.PASSWORD)
+    assert PoolUser.objects.get(pk=user.pk).password.startswith("argon2$argon2id$")
+
+    PoolUser.objects.filter(pk=user.pk).update(password=make_password(factories.PASSWORD, hasher="pbkdf2_sha256"))
+    signing_in = PoolUser.objects.get(pk=user.pk)
+    reset = make_password("Another-horse-8")
+    PoolUser.objects.filter(pk=user.pk).update(password=reset)
+    assert signing_in.check_password(factories.PASSWORD), "by the hash that was read"
+    assert PoolUser.objects.get(pk=user.pk).password == reset

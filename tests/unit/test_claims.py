@@ -122,6 +122,7 @@ def test_stored_attributes_never_stand_in_for_the_user_itself() -> None:
         (["openid", "phone"], ["phone_number"], "phone"),
         (["openid"], [], ""),
         (["openid", "https://api.example.test/read"], [], ""),
+        (["openid", "profile"], ["name"], ""),  # it opens every readable attribute, whichever they are
     ],
 )
 def test_a_scope_is_readable_whole_or_not_at_all(

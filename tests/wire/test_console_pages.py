@@ -58,6 +58,18 @@ def test_guessing_an_operators_password_is_slowed_down(db: None) -> None:
     assert "Too many failed attempts" in response.content.decode()
 
 
+def test_an_account_of_ones_own_does_not_clear_the_count_of_guesses(db: None) -> None:
+    """OWASP Authentication Cheat Sheet, lock-out: a success resets its own account's count, nobody else's."""
+    console.operator(name="mallory")
+    browser = console.browser()
+    for n in range(9):
+        browser.post("/admin/login/", {"username": f"o{n}", "password": "x"})
+    own = {"username": "mallory", "password": "Operators-own-1"}
+    assert console.browser().post("/admin/login/", own).status_code == 302
+    browser.post("/admin/login/", {"username": "o9", "password": "x"})
+    assert "Too many failed attempts" in console.browser().post("/admin/login/", own).content.decode()
+
+
 def test_a_guesser_of_operators_does_not_change_addresses_within_ipv6(db: None) -> None:
     """RFC 4291 2.5.1: whoever has one address of a /64 has them all."""
     console.operator(superuser=True)

@@ -30,7 +30,8 @@ from accounts.models import (
 from accounts.models.users import UserStatus
 from accounts.registration import new_user
 from tests import factories
-from tests.browser_like import FORM, csrf_of
+from tests.browser_like import FORM, csrf_of, submit_login
+from tests.wire import helpers
 from tests.wire.helpers import (
     ask,
     inline_code,
@@ -728,3 +729,18 @@ def test_a_pool_under_a_path_keeps_to_its_path(pool: UserPool, app_client: AppCl
     )
     assert leave.cookies[sessions.COOKIE]["path"].rstrip("/") == base
     assert not SignInSession.objects.exists()
+
+
+def test_somebody_else_than_the_hinted_user_is_not_signed_in(
+    http: Client, pool: UserPool, app_client: AppClient, user: PoolUser
+) -> None:
+    """OpenID Connect Core 3.1.2.1, id_token_hint: if another user signs in, an error such as login_required."""
+    helpers.signed_in(http, user)
+    hint = helpers.tokens_for(http, app_client)["id_token"]
+    factories.make_user(pool, "bob")
+    http.cookies.clear()
+    query = query_of(app_client, id_token_hint=hint)
+    told = sent_to_app(submit_login(http, query, username="bob", password=factories.PASSWORD))
+    assert told["error"] == "login_required"
+    assert not SignInSession.objects.filter(user__username="bob").exists()
+    assert "code" in sent_to_app(submit_login(http, query, username="ada", password=factories.PASSWORD))

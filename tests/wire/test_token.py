@@ -189,7 +189,11 @@ def test_without_revocation_there_is_no_jti(
     for token in (body["id_token"], body["access_token"]):
         assert not {"jti", "origin_jti"} & set(verified(pool, token)[1])
     assert userinfo(http, body["access_token"]).status_code == 200
-    set_values(app_client, refresh_token_rotation=True)
+    set_values(app_client, dialect="oidc")
+    strict = verified(pool, tokens_for(http, app_client)["access_token"])[1]
+    assert "jti" in strict, "RFC 9068 2.2 requires it"
+    assert "origin_jti" not in strict
+    set_values(app_client, dialect="cognito", refresh_token_rotation=True)
     assert {"jti", "origin_jti"} <= set(verified(pool, tokens_for(http, app_client)["access_token"])[1])
 
 

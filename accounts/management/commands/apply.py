@@ -50,6 +50,8 @@ not chosen their own. The difference that is printed masks secrets."""
         for document in documents:
             for path in document.kept:
                 self.stdout.write(f"kept, not acted upon: {path}")
+            for words in document.weaker:
+                self.stderr.write(self.style.WARNING(f"WARNING: weaker than in Cognito: {words}"))
         dry = dry_run or check
         try:
             changes = apply(documents, actor="apply", prune=prune, dry_run=dry)
