@@ -162,14 +162,6 @@ class PoolBoundAdmin(ConsoleAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("user_pool", *super().get_readonly_fields(request, obj))
 
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """The history of a row is its part of the audit trail."""
-        row = self.row(request, object_id)
-        if not request.user.has_perm("accounts.view_auditevent"):
-            raise PermissionDenied
-        query = urlencode({"q": audit.identity_of(row)})
-        return HttpResponseRedirect(f"{reverse('admin:accounts_auditevent_changelist')}?{query}")
-
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         form.pool = obj.user_pool if obj is not None else self.chosen_pool(request)

@@ -106,8 +106,8 @@ def authorization(pool: UserPool, parameters: Parameters) -> Authorization | Ref
     return Authorization(request.client, request.redirect_uri, tuple(request.scopes))
 
 
-def token(pool: UserPool, parameters: Parameters, authorization_header: str) -> tuple[AppClient, dict[str, Any]]:
-    """Answer a token request: the client and the members of the response. Raise TokenRefused.
+def token(pool: UserPool, parameters: Parameters, authorization_header: str) -> dict[str, Any]:
+    """Return the members of the answer to a token request; raise TokenRefused.
 
     RFC 6749 4.1.3, 4.4.2 and 6; token-endpoint page.
     """
@@ -130,10 +130,7 @@ def token(pool: UserPool, parameters: Parameters, authorization_header: str) -> 
     if status != 200:
         refusal = _BY_CODE.get(json.loads(body)["error"], errors.InvalidRequest)
         raise TokenRefused(refusal(), validator.client)
-    client = validator.client
-    if client is None:
-        raise TokenRefused(errors.InvalidClient(), None)
-    return client, minting.answer
+    return minting.answer
 
 
 # On refresh Cognito ignores ``scope`` (W 4.2): the grant keeps the scopes that it has.

@@ -210,9 +210,6 @@ class PoolValidator(OAuth2Validator):
     def invalidate_authorization_code(self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any) -> None:
         """The code was spent before anything was minted."""
 
-    def is_origin_allowed(self, client_id: str, origin: str, request: Any, *args: Any, **kwargs: Any) -> bool:
-        return False  # CORS headers are the view's: any origin, as Cognito
-
 
 def basic_credentials(header: str) -> list[tuple[str, str]]:
     """Return the (client id, secret) pairs that a Basic header may mean; empty when it is not one.

@@ -23,7 +23,7 @@ def token(request: HttpRequest) -> HttpResponse:
     pool = pool_of(request)
     try:
         given = parameters.from_body(request)
-        _, answer = server.token(pool, given, request.META.get("HTTP_AUTHORIZATION", ""))
+        answer = server.token(pool, given, request.META.get("HTTP_AUTHORIZATION", ""))
     except server.TokenRefused as refused:
         return _refusal(refused)
     return responses.json_response(answer)
