@@ -41,7 +41,7 @@ def record(
         user_pool=(pool_id_of(target) if user_pool is None else user_pool)[:55],
         target_type=str(target._meta.verbose_name)[:40],
         target_id=identity_of(target)[:200],
-        target_name=_clean(str(target))[:256],
+        target_name=printable(str(target))[:256],
         changes=_bounded({name: [_masked(name, side) for side in sides] for name, sides in changes.items()}),
         request_id=tracing.current_request_id(),
     )
@@ -139,10 +139,10 @@ def _clip(value: Any) -> Any:
         return value
     text = value if isinstance(value, str) else json.dumps(value)
     if len(text) > MAX_TEXT:
-        return f"{_clean(text[:MAX_TEXT])}... ({len(text)} characters)"
-    return _clean(value) if isinstance(value, str) else json.loads(_clean(json.dumps(value, ensure_ascii=False)))
+        return f"{printable(text[:MAX_TEXT])}... ({len(text)} characters)"
+    return printable(value) if isinstance(value, str) else json.loads(printable(json.dumps(value, ensure_ascii=False)))
 
 
-def _clean(text: str) -> str:
-    """PostgreSQL stores neither NUL nor half a surrogate pair."""
+def printable(text: str) -> str:
+    """Return ``text`` without what PostgreSQL cannot store: NUL, and half of a surrogate pair."""
     return text.replace("\x00", "").replace("\\u0000", "").encode("utf-8", "replace").decode()

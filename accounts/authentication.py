@@ -8,11 +8,12 @@ from datetime import timedelta
 from enum import StrEnum
 
 from django.contrib.auth.hashers import make_password
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts import sessions, throttling
-from accounts.models import PoolUser, UserPool
+from accounts.models import PoolUser, SignInAlias, UserPool
 from accounts.models.users import UserStatus
 from accounts.statements import fetch, json_value, time_value
 
@@ -110,11 +111,17 @@ def _check_status(user: PoolUser) -> None:
 def set_password(user: PoolUser, password: str, temporary: bool = False) -> None:
     """Give ``user`` a password that meets the pool's policy; raise ValidationError with each rule it breaks.
 
-    Everything that the old password opened is closed: sessions end and grants are revoked.
+    Everything that the old password opened is closed: sessions end and grants are revoked. A user who came from an
+    identity provider can sign in here as well from now on (AdminSetUserPassword), by the aliases that are free.
     """
     user.user_pool.policy.check(password)
+    was_external = user.status == UserStatus.EXTERNAL_PROVIDER
     user.set_password(password)
     user.password_changed_at = timezone.now()
     user.status = UserStatus.FORCE_CHANGE_PASSWORD if temporary else UserStatus.CONFIRMED
+    if was_external and (taken := SignInAlias.taken(user)):
+        raise ValidationError(f"Another user of this pool signs in with the same {', '.join(taken)}.")
     user.save(update_fields=["password", "password_changed_at", "status", "updated_at"])
+    if was_external:
+        SignInAlias.sync(user)
     sessions.end_all(user)

@@ -15,11 +15,20 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts.models import AuthorizationCode, RefreshToken, SigningKey, SignInSession, SignInThrottle
+from accounts.models import (
+    AuthorizationCode,
+    RefreshToken,
+    SignInAttempt,
+    SigningKey,
+    SignInRequest,
+    SignInSession,
+    SignInThrottle,
+)
 
 # Cognito's bound of AccessTokenValidity: no access token outlives its grant by more
 LONGEST_ACCESS_TOKEN = timedelta(hours=24)
 THROTTLE_IDLE = timedelta(days=1)
+ATTEMPTS_KEPT = timedelta(days=30)
 
 
 def _useless(now: datetime) -> Iterator[QuerySet[Any]]:
@@ -33,6 +42,17 @@ def _useless(now: datetime) -> Iterator[QuerySet[Any]]:
         Q(blocked_until__isnull=True) | Q(blocked_until__lte=now), updated_at__lte=now - THROTTLE_IDLE
     )
     yield SigningKey.objects.filter(expires_at__lte=now)
+    yield SignInAttempt.objects.filter(at__lte=now - ATTEMPTS_KEPT)
+    yield _paused(now)
+
+
+def _paused(now: datetime) -> QuerySet[Any]:
+    return SignInRequest.objects.filter(expires_at__lte=now)
+
+
+def purge_paused(batch: int = 1000) -> int:
+    """Delete the sign-ins that no provider answered in time, and return how many: they are written by anybody."""
+    return _purge(_paused(timezone.now()), batch, None)
 
 
 def purge_expired(batch: int = 1000, limit: int | None = None) -> dict[str, int]:

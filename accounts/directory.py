@@ -70,6 +70,14 @@ def forget() -> None:
         _entries.clear()
 
 
+def forget_one(key: Hashable) -> None:
+    """Drop the entry of ``key``; who is reading it just now keeps what it found to itself."""
+    global _generation
+    with _lock:
+        _generation += 1
+        _entries.pop(key, None)
+
+
 def pool_by_id(pool_id: str) -> UserPool | None:
     if len(pool_id) > 55 or "\x00" in pool_id:
         return None

@@ -116,7 +116,7 @@ class UserPoolMiddleware:
             host = request.get_host()
         except DisallowedHost:
             return not_found()
-        name = (host.rsplit(":", 1)[0] if not host.endswith("]") else host).lower().rstrip(".")
+        name = host_name(host)
         pool = directory.pool_by_host(name)
         if pool is not None:
             return self._serve(request, pool)
@@ -148,6 +148,22 @@ def pool_of(request: HttpRequest) -> UserPool:
     """Return the pool that ``request`` is for; only what federation/urls.py routes to has one."""
     pool: UserPool = request.user_pool  # type: ignore[attr-defined]
     return pool
+
+
+def base_url_of(request: HttpRequest) -> str:
+    """Return where this browser knows the pool, as the pool publishes it: the domain it came by, else the issuer."""
+    pool = pool_of(request)
+    if not request.META.get("SCRIPT_NAME"):
+        name = host_name(request.get_host())
+        for domain in pool.domains.all():
+            if domain.host == name:
+                return domain.base_url
+    return pool.issuer
+
+
+def host_name(host: str) -> str:
+    """Return a Host header without its port, in lower case."""
+    return (host.rsplit(":", 1)[0] if not host.endswith("]") else host).lower().rstrip(".")
 
 
 def not_found() -> HttpResponse:

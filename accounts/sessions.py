@@ -12,7 +12,8 @@ from django.urls import get_script_prefix
 from django.utils import timezone
 
 from accounts import opaque
-from accounts.models import IdentityProvider, PoolUser, SignInSession, UserPool
+from accounts.linking import ExternalIdentity, UpstreamSession
+from accounts.models import PoolUser, SignInSession, UserPool
 from accounts.statements import insert
 
 LIFETIME = timedelta(hours=1)
@@ -23,19 +24,21 @@ _FIELDS = [field for field in SignInSession._meta.concrete_fields if not field.p
 def start(
     request: HttpRequest,
     user: PoolUser,
-    provider: IdentityProvider | None = None,
-    upstream: dict[str, str] | None = None,
+    identity: ExternalIdentity | None = None,
 ) -> tuple[SignInSession, str]:
-    """End the session that the browser has, start one for ``user`` and return it with its cookie's value."""
+    """End the session that the browser has, start one for ``user`` and return it with its cookie's value.
+
+    ``identity`` is whom a provider vouched for, None for a password of the pool's own.
+    """
     end(request, user.user_pool)
     token, now = opaque.random_token(), timezone.now()
-    upstream = upstream or {}
+    upstream = identity.session if identity and identity.session else UpstreamSession()
     session = SignInSession(
         digest=opaque.digest(token),
         user=user,
-        provider=provider,
-        name_id=upstream.get("name_id", ""),
-        session_index=upstream.get("session_index", ""),
+        provider=identity.provider if identity else None,
+        name_id=upstream.name_id,
+        session_index=upstream.session_index,
         auth_time=now,
         expires_at=now + LIFETIME,
     )

@@ -26,3 +26,9 @@ def rotate_signing_keys() -> int:
 def purge_expired() -> dict[str, int]:
     """Delete what has expired and return the counts by model name."""
     return cleanup.purge_expired()
+
+
+@shared_task
+def purge_paused_sign_ins() -> int:
+    """Delete the sign-ins at identity providers that were never finished and return how many."""
+    return cleanup.purge_paused()

@@ -13,7 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from accounts import sessions
-from accounts.models import AuthorizationCode, IdentityProvider, PoolUser, SignInSession
+from accounts.linking import ExternalIdentity
+from accounts.models import AuthorizationCode, PoolUser, SignInSession
 from accounts.models.grants import Grant, Subject, new_id
 from federation import errors, responses, tokens
 from federation.authorize_request import AuthorizeRequest, RefusedRequest
@@ -29,7 +30,7 @@ def reported_to(target: Target) -> Iterator[None]:
         yield
     except errors.OAuthError as error:
         raise RefusedRequest(error, target) from error
-    except (RefusedRequest, errors.HostedPageError):
+    except (RefusedRequest, errors.HostedPageError, errors.Busy):
         raise
     except Exception as error:
         log.exception("unexpected failure during sign-in")
@@ -68,9 +69,9 @@ def _hinted_sub(asked: AuthorizeRequest) -> str:
 
 
 def sign_in(
-    request: HttpRequest, asked: AuthorizeRequest, user: PoolUser, provider: IdentityProvider | None = None
+    request: HttpRequest, asked: AuthorizeRequest, user: PoolUser, identity: ExternalIdentity | None = None
 ) -> HttpResponse:
-    """Start the session of a user who has just been authenticated, and answer the app.
+    """Start the session of a user who has just been authenticated, here or as ``identity``, and answer the app.
 
     Raise LoginRequired when somebody else signed in than id_token_hint names (OpenID Connect Core 3.1.2.1), or when
     the user was signed out meanwhile.
@@ -78,7 +79,7 @@ def sign_in(
     if asked.id_token_hint and _hinted_sub(asked) != user.sub:
         raise errors.LoginRequired
     with transaction.atomic():  # one commit: a session without its code would be a sign-in that nobody saw
-        session, cookie = sessions.start(request, user, provider)
+        session, cookie = sessions.start(request, user, identity)
         if not user.signed_in(session.auth_time):
             raise errors.LoginRequired  # the session goes with the transaction
         response = finish(request, asked, session)
@@ -118,9 +119,3 @@ def _implicit(asked: AuthorizeRequest, session: SignInSession) -> dict[str, str]
     tokens.open_grant(asked.client, grant, with_token=False)
     answer = tokens.mint(asked.pool, asked.client, grant).as_response()
     return {name: str(value) for name, value in answer.items()}
-
-
-def begin_upstream(request: HttpRequest, asked: AuthorizeRequest, provider: IdentityProvider) -> HttpResponse:
-    """Send the browser to ``provider``; raise ServerError while this server has no way to speak to it."""
-    log.warning("no upstream for provider", extra={"pool": asked.pool.pk, "provider": provider.provider_name})
-    raise errors.ServerError("Sign-in with this identity provider is not available.")

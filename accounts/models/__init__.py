@@ -1,14 +1,17 @@
 """All tables. Every row but an Operator's belongs to one user pool."""
 
+from accounts.models.attempts import SignInAttempt
 from accounts.models.audit import AuditEvent
 from accounts.models.clients import AppClient, AppClientSecret
 from accounts.models.codes import AuthorizationCode
+from accounts.models.documents import ProviderDocument
 from accounts.models.keys import SigningKey
 from accounts.models.operators import Operator
 from accounts.models.pools import ResourceServer, UserPool, UserPoolDomain
 from accounts.models.providers import IdentityProvider
 from accounts.models.refresh_tokens import RefreshToken
 from accounts.models.sessions import SignInSession, SignInThrottle
+from accounts.models.sign_in_requests import SignInRequest
 from accounts.models.users import Group, LinkedIdentity, PoolUser, SignInAlias
 
 __all__ = [
@@ -21,9 +24,12 @@ __all__ = [
     "LinkedIdentity",
     "Operator",
     "PoolUser",
+    "ProviderDocument",
     "RefreshToken",
     "ResourceServer",
     "SignInAlias",
+    "SignInAttempt",
+    "SignInRequest",
     "SignInSession",
     "SignInThrottle",
     "SigningKey",

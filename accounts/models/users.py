@@ -17,6 +17,8 @@ from accounts.models.pools import UserPool
 from accounts.models.providers import IdentityProvider
 from accounts.statements import change, time_param
 
+MAX_IDENTITIES = 5  # of one user (quotas page)
+
 
 def generate_sub() -> str:
     return str(uuid.uuid4())
@@ -134,13 +136,27 @@ class SignInAlias(models.Model):
 
     @classmethod
     def wanted(cls, user: PoolUser) -> dict[str, str]:
-        """Return attribute to key for what ``user`` may sign in by: as username always, as alias once verified."""
+        """Return attribute to key for what ``user`` may sign in by: as username always, as alias once verified.
+
+        Nothing for a user who comes from an identity provider: there is no password to it, and the address may well be
+        that of a user who has one.
+        """
+        if user.status == UserStatus.EXTERNAL_PROVIDER:
+            return {}
         pool, values = user.user_pool, user.attributes
         names = set(pool.username_attributes)
         for name in pool.alias_attributes:
             if name == "preferred_username" or values.get(f"{name}_verified") == "true":
                 names.add(name)
         return {name: pool.username_key(values[name]) for name in sorted(names) if values.get(name)}
+
+    @classmethod
+    def taken(cls, user: PoolUser) -> list[str]:
+        """Return the attributes of ``user`` by which another user of the pool signs in already."""
+        others = cls.objects.filter(user_pool_id=user.user_pool_id).exclude(user_id=user.pk)
+        wanted = cls.wanted(user)
+        keys = set(others.filter(key__in=wanted.values()).values_list("key", flat=True)) if wanted else set()
+        return [name for name, key in wanted.items() if key in keys]
 
     @classmethod
     def sync(cls, user: PoolUser) -> None:
@@ -156,11 +172,15 @@ class SignInAlias(models.Model):
 
 
 class LinkedIdentity(models.Model):
-    """A user's identity at a provider: where the user came from (``primary``), or a link that an operator made."""
+    """A user's identity at a provider: where the user came from (``primary``), or a link that an operator made.
+
+    A link by another claim than the subject waits for the first sign-in, which pins it to the subject.
+    """
 
     user = models.ForeignKey(PoolUser, models.CASCADE, related_name="identities")
     provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="identities")
-    subject = models.CharField(max_length=512)
+    claim = models.CharField(max_length=256, blank=True, default="", help_text="Empty for the subject itself.")
+    subject = models.CharField(max_length=512, help_text="The subject, or the value of the claim.")
     issuer = models.CharField(max_length=1024, blank=True, default="", help_text="Empty for social providers.")
     primary = models.BooleanField(default=False)
     date_created = models.DateTimeField(auto_now_add=True)
@@ -168,7 +188,10 @@ class LinkedIdentity(models.Model):
     class Meta:
         ordering = ["date_created", "id"]
         verbose_name_plural = "linked identities"
-        constraints = [models.UniqueConstraint(fields=["provider", "subject"], name="identity_at_provider")]
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "claim", "subject"], name="identity_at_provider"),
+            models.CheckConstraint(condition=models.Q(claim="") | models.Q(primary=False), name="origin_is_a_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider_id}: {self.subject}"

@@ -21,7 +21,7 @@ def check_unique(pool: UserPool, wanted: list[Wanted]) -> list[Problem]:
         aliases = list(SignInAlias.wanted(one.user).values())
         if len(set(aliases)) != len(aliases):
             problems.append(one.problem("Attributes", "two of them are the same sign-in name."))
-        identities = [(link.provider_id, link.subject) for link in one.identities or []]
+        identities = [_identity(link) for link in one.identities or []]
         if len(set(identities)) != len(identities):
             problems.append(one.problem("Identities", "one of them is listed twice."))
     if problems:
@@ -47,10 +47,14 @@ def _taken(pool: UserPool, claims: dict[str, list[Any]]) -> Iterator[tuple[str, 
         yield "alias", key, owner
     if identities := claims.get("identity", []):
         links = LinkedIdentity.objects.filter(
-            provider__user_pool=pool, subject__in=[subject for _, subject in identities]
+            provider__user_pool=pool, subject__in=[subject for _, _, subject in identities]
         )
-        for provider, subject, owner in links.values_list("provider_id", "subject", "user_id"):
-            yield "identity", (provider, subject), owner
+        for link in links:
+            yield "identity", _identity(link), link.user_id
+
+
+def _identity(link: LinkedIdentity) -> tuple[int, str, str]:
+    return link.provider_id, link.claim, link.subject
 
 
 def _claims(one: Wanted) -> Iterator[tuple[str, str, Any]]:
@@ -60,4 +64,4 @@ def _claims(one: Wanted) -> Iterator[tuple[str, str, Any]]:
     for key in SignInAlias.wanted(one.user).values():
         yield "Attributes", "alias", key
     for link in one.identities or []:
-        yield "Identities", "identity", (link.provider_id, link.subject)
+        yield "Identities", "identity", _identity(link)

@@ -12,18 +12,17 @@ from django.core.exceptions import ValidationError
 
 from accounts import rules
 from accounts.models import PoolUser
-from accounts.models.users import UserStatus
+from accounts.models.users import MAX_IDENTITIES, UserStatus
 from accounts.poolfile.fields import Field, Kind, kept
 from accounts.poolfile.problems import Problem, join
 from accounts.poolfile.values import Anything, Choice, Flag, ListOf, Number, Object, Text
-
-MAX_IDENTITIES = 5
 
 _ATTRIBUTE = Object({"Name": Text(32, 1), "Value": Text(2048)}, ("Name",))
 _IDENTITY = Object(
     {
         "ProviderName": Text(32, 1),
         "UserId": Text(512, 1),
+        "ProviderAttributeName": Text(256),
         "Issuer": Text(1024),
         "Primary": Flag(),
         "DateCreated": Number(0, 10**14),
@@ -56,6 +55,8 @@ USER = Kind(
 def identity_wire(link: Any) -> dict[str, Any]:
     """Return a LinkedIdentity as a file has it."""
     found = {"ProviderName": link.provider.provider_name, "UserId": link.subject}
+    if link.claim:
+        found["ProviderAttributeName"] = link.claim
     if link.issuer:
         found["Issuer"] = link.issuer
     return found | {"Primary": link.primary, "DateCreated": _milliseconds(link.date_created)}
