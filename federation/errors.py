@@ -84,6 +84,21 @@ class ServerError(OAuthError):
     default_description = "Something went wrong here."
 
 
+class UpstreamFailed(InvalidRequest):
+    """An identity provider's answer cannot be used (W 3.8). ``reason`` is the word in the operators' record."""
+
+    def __init__(self, reason: str, description: str) -> None:
+        self.reason = reason
+        super().__init__(description)
+
+
+class AccessDenied(OAuthError):
+    """The person said no at the identity provider, or it did (RFC 6749 4.1.2.1)."""
+
+    code = "access_denied"
+    default_description = "The sign-in was cancelled."
+
+
 class UnsupportedTokenType(OAuthError):
     code = "unsupported_token_type"
     default_description = "Only refresh tokens can be revoked."
@@ -119,3 +134,7 @@ class HostedPageError(Exception):
         self.code = code
         self.client_id = client_id
         super().__init__(code)
+
+
+class Busy(Exception):
+    """No thread is free to wait for an identity provider: the browser is asked to come again in a moment."""

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from federation.hosted import error, login, logout
-from federation.views import authorize, discovery, revoke, token, userinfo
+from federation.views import authorize, discovery, idpresponse, revoke, token, userinfo
 
 urlpatterns = [
     path("oauth2/authorize", authorize.authorize, name="authorize"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("oauth2/token", token.token, name="token"),
     path("oauth2/userInfo", userinfo.userinfo, name="userinfo"),
     path("oauth2/revoke", revoke.revoke, name="revoke"),
+    path("oauth2/idpresponse", idpresponse.idpresponse, name="idpresponse"),
     path(".well-known/openid-configuration", discovery.openid_configuration, name="openid-configuration"),
     path(".well-known/jwks.json", discovery.jwks, name="jwks"),
     path("login", login.login, name="login"),

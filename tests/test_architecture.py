@@ -22,6 +22,7 @@ LEVELS = {
     "federation.hosted": 1,
     "federation.management": 1,
     "federation.signin": 2,
+    "federation.federated": 2,
     "federation.authorize_request": 2,  # what signin resumes
     "federation.oauth2": 3,
     "federation.upstream": 3,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import dj_database_url
 from celery.schedules import crontab
 
+from userpool.console_theme import UNFOLD  # noqa: F401 - a setting
 from userpool.env import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -85,6 +86,21 @@ for word in USERPOOL_TRUSTED_PROXIES:
                 f"USERPOOL_TRUSTED_PROXIES: {word} believes everybody's X-Forwarded-For, and no lock-out by address "
                 "would hold. Name the proxy's own addresses."
             )
+
+# --- calls to identity providers
+# what "test configuration" in the console runs; accounts knows no protocol
+USERPOOL_PROVIDER_TEST = "federation.upstream.examination.examine"
+USERPOOL_UPSTREAM_ALLOW_PRIVATE = env.flag("USERPOOL_UPSTREAM_ALLOW_PRIVATE")
+USERPOOL_UPSTREAM_NETWORKS = env.words("USERPOOL_UPSTREAM_NETWORKS")
+for word in USERPOOL_UPSTREAM_NETWORKS:
+    try:
+        ip_network(word, strict=False)
+    except ValueError:
+        env.problems.append(f"USERPOOL_UPSTREAM_NETWORKS: {word} is not an address or a network such as 10.0.0.0/8.")
+USERPOOL_UPSTREAM_CONCURRENCY = env.number("USERPOOL_UPSTREAM_CONCURRENCY", 3)
+env.require(
+    "USERPOOL_UPSTREAM_CONCURRENCY", USERPOOL_UPSTREAM_CONCURRENCY, "must be at least 1, or nobody could be called."
+)
 
 # UserPoolMiddleware is the gate: a host that is neither a pool's, nor the issuer's, nor the console's gets a 404.
 ALLOWED_HOSTS = ["*"]
@@ -171,6 +187,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # one log, in one form
 # Late, twice or on two machines at once: no job minds.
 CELERY_BEAT_SCHEDULE = {
     "delete what has expired": {"task": "accounts.tasks.purge_expired", "schedule": crontab(minute=7)},
+    "delete sign-ins that nobody finished": {"task": "accounts.tasks.purge_paused_sign_ins", "schedule": crontab()},
     "rotate signing keys": {"task": "accounts.tasks.rotate_signing_keys", "schedule": crontab(minute=37)},
 }
 
@@ -245,6 +262,8 @@ LOGGING = {
         "oauthlib": {"level": "WARNING"},
         "oauth2_provider": {"level": "WARNING"},
         "django.db.backends": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
         # without handlers of their own
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
@@ -253,36 +272,5 @@ LOGGING = {
 
 LANGUAGE_CODE = "en"
 USE_I18N = True
-
-UNFOLD = {
-    "SITE_TITLE": "Userpool",
-    "SITE_HEADER": "Userpool",
-    "SITE_SUBHEADER": "Operators' console",
-    "SITE_ICON": "accounts.admin.navigation.icon",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "accounts.admin.navigation.icon"}],
-    "SITE_URL": None,
-    "SHOW_VIEW_ON_SITE": False,
-    "SHOW_BACK_BUTTON": True,
-    "BORDER_RADIUS": "8px",
-    "STYLES": ["accounts.admin.navigation.stylesheet"],
-    "SCRIPTS": ["accounts.admin.navigation.script"],
-    "DASHBOARD_CALLBACK": "accounts.admin.navigation.dashboard",
-    "SIDEBAR": {"show_search": False, "navigation": "accounts.admin.navigation.sidebar"},
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97.5% .012 271)",
-            "100": "oklch(94.5% .028 271)",
-            "200": "oklch(89% .052 271)",
-            "300": "oklch(81% .09 271)",
-            "400": "oklch(74% .12 271)",
-            "500": "oklch(66% .15 271)",
-            "600": "oklch(50% .175 271)",
-            "700": "oklch(44% .155 271)",
-            "800": "oklch(38% .125 271)",
-            "900": "oklch(32% .095 271)",
-            "950": "oklch(24% .07 271)",
-        },
-    },
-}
 
 env.verify()

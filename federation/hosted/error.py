@@ -48,6 +48,11 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "The app asked to be sent back to an address that is not registered for signing out.",
         "You can close this window. If it happens again, tell the people who run the app.",
     ),
+    "sign_in_lost": (
+        "This sign-in cannot go on",
+        "It took longer than five minutes, was finished before, or was begun in another browser.",
+        "Go back to the app and sign in again. Cookies must be allowed for this site.",
+    ),
     "server_error": (
         "Something went wrong",
         "The fault is on our side, and it has been recorded.",

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from accounts.middleware import pool_of
-from federation import authorize_request, parameters, responses, signin
+from federation import authorize_request, federated, parameters, responses, signin
 from federation.errors import LoginRequired
 from federation.views.base import browser_endpoint
 
@@ -24,5 +24,5 @@ def authorize(request: HttpRequest) -> HttpResponse:
         if "none" in asked.prompt:
             raise LoginRequired
         if asked.provider is not None:
-            return signin.begin_upstream(request, asked, asked.provider)
+            return federated.begin(request, asked, asked.provider)
     return responses.redirect(f"{reverse('login')}?{asked.query}")

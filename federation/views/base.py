@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from federation import errors, parameters, responses
 from federation.authorize_request import RefusedRequest
 from federation.hosted import error as error_page
+from federation.hosted import wait
 
 log = logging.getLogger("userpool.request")
 View = Callable[..., HttpResponse]
@@ -60,6 +61,8 @@ def browser_endpoint(*methods: str) -> Callable[[View], View]:
             except RefusedRequest as refused:
                 log.info("refused: %s", refused)
                 return responses.error_redirect(request, refused.target, refused.error)
+            except errors.Busy:
+                return wait.page(request)
             except errors.HostedPageError as error:
                 return error_page.redirect_to(request, error)
             except errors.OAuthError as error:

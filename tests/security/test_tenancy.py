@@ -407,6 +407,9 @@ def test_a_csrf_field_of_another_pool_does_not_fit_the_cookie_here(pair: Pair) -
 
 def test_an_identity_provider_of_another_pool_is_unknown(pair: Pair) -> None:
     provider = factories.make_oidc_provider(pair.a.pool, "Corp", idp_identifiers=["corp.example.test"])
+    names = ("authorize_url", "token_url", "attributes_url", "jwks_uri")
+    provider.provider_details |= {name: f"https://idp.example.test/{name}" for name in names}  # nothing to discover
+    provider.save()
     pair.a.public.identity_providers.add(provider)
     for change in ({"identity_provider": "Corp"}, {"idp_identifier": "corp.example.test"}):
         at_a = pair.a.browser().get("/oauth2/authorize?" + urlencode(pair.a.query(**change)))

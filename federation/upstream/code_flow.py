@@ -1,0 +1,200 @@
+"""The code flow as every OAuth 2.0 provider speaks it (RFC 6749 4.1), with the places where they differ left open.
+
+RFC 7636 (PKCE), RFC 9207 (the issuer in the answer: which provider is it that answers?), RFC 9700 4.4. What a provider
+says in an error is relayed in Cognito's form (W 3.8), clipped and without anything that a URL could not carry.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote_plus
+
+from django.http import HttpRequest, HttpResponse
+
+from accounts.linking import ExternalIdentity, IdentityRefused
+from accounts.models import IdentityProvider
+from federation import responses
+from federation.errors import AccessDenied, OAuthError, UpstreamFailed
+from federation.upstream.base import SignIn
+from federation.upstream.fetching import FetchFailed
+from federation.upstream.http import Answer, Exchange
+
+CALLBACK = "/oauth2/idpresponse"
+MAX_CODE = 4096
+MAX_RELAYED = 200
+# what RFC 6749 4.1.2.1 allows in error_description, and nothing that a page could take for markup
+UNSAFE = re.compile(r"[^A-Za-z0-9 .,:;_()/'@=+*-]")
+
+
+class CodeFlow:
+    """A provider with an authorization endpoint and a token endpoint."""
+
+    protocol = "oauth2"
+    token_method = "POST"  # noqa: S105 - an HTTP method
+    scope_separator = " "
+    cancelled: tuple[str, ...] = ("access_denied",)
+    """The provider's codes for a person who said no."""
+
+    def __init__(self, provider: IdentityProvider) -> None:
+        self.provider = provider
+
+    @property
+    def name(self) -> str:
+        return self.provider.provider_name
+
+    # --- what differs -------------------------------------------------------------------------------------------------
+
+    def authorization(self, signin: SignIn, exchange: Exchange) -> tuple[str, dict[str, str]]:
+        """Return the authorization endpoint, and the parameters that are this provider's own."""
+        raise NotImplementedError
+
+    def token_request(self, signin: SignIn, exchange: Exchange) -> tuple[str, dict[str, str], dict[str, str]]:
+        """Return the token endpoint, the form without what every code exchange has, and headers."""
+        raise NotImplementedError
+
+    def identity(self, signin: SignIn, tokens: Mapping[str, Any], exchange: Exchange) -> ExternalIdentity:
+        """Return who it is, from the token response."""
+        raise NotImplementedError
+
+    def check_issuer(self, signin: SignIn, exchange: Exchange) -> None:
+        """Raise UpstreamFailed when the answer names another issuer; most providers name none."""
+
+    def token_error(self, status: int, code: str, description: str) -> str:
+        """Return the words for a refused code exchange."""
+        return f"{self.name} Error - {status} error getting token"
+
+    # --- what is the same ---------------------------------------------------------------------------------------------
+
+    def begin(self, request: HttpRequest, signin: SignIn) -> HttpResponse:
+        with Exchange() as exchange:
+            endpoint, own = self.authorization(signin, exchange)
+        signin.kept["callback"] = signin.base_url + CALLBACK
+        query = {
+            "client_id": own.pop("client_id"),
+            "redirect_uri": signin.kept["callback"],
+            "response_type": "code",
+            "scope": self.scope_separator.join(own.pop("scope").replace(",", " ").split()),
+            "state": signin.state,
+            **own,
+        }
+        if signin.prompt:
+            query["prompt"] = " ".join(sorted(signin.prompt))
+        signin.steps.note("sent to the provider")
+        return responses.redirect(responses.with_query(endpoint, query))
+
+    def complete(self, request: HttpRequest, signin: SignIn) -> ExternalIdentity:
+        with Exchange() as exchange:
+            self.check_issuer(signin, exchange)
+            if signin.answer.get("error"):
+                raise self._relayed(signin)
+            code = signin.answer.get("code")
+            if not code or len(code) > MAX_CODE:
+                raise UpstreamFailed("code_missing", f"{self.name} Error - no code in the response")
+            signin.steps.note("answered with a code")
+            return self.identity(signin, self._redeem(signin, code, exchange), exchange)
+
+    def refusal(self, refused: IdentityRefused) -> OAuthError:
+        names = ", ".join(refused.names)
+        words = {
+            "attributes_required": f"attributes required: [{names}]",
+            "attribute_immutable": f"user.{names}: Attribute cannot be updated.",
+            "attribute_too_long": f"user.{names}: Attribute value is too long.",
+            "attribute_invalid": f"user.{names}: Invalid attribute value, {refused.words}.",
+            "alias_taken": f"An account with the given {names} already exists.",
+            "user_disabled": "User is disabled.",
+            "username_taken": "Already found an entry for this username",
+            "username_too_long": "1 validation error detected: Value at 'userName' failed to satisfy constraint: "
+            "Member must have length less than or equal to 128",
+            "username_invalid": "1 validation error detected: Value at 'userName' failed to satisfy constraint: "
+            "Member must satisfy regular expression pattern",
+            "subject_invalid": "The provider's subject cannot be used.",
+        }
+        return UpstreamFailed(refused.reason, words[refused.reason])
+
+    def _relayed(self, signin: SignIn) -> OAuthError:
+        """Return the provider's own refusal, which came by the browser: its words may be anybody's."""
+        code, words = relayed(signin.answer.get("error")), relayed(signin.answer.get("error_description"))
+        signin.steps.note("answered with an error", error=code, description=words)
+        if code in self.cancelled:
+            return AccessDenied(words)
+        return UpstreamFailed("provider_error", f"{self.name} Error - {code} {words}".strip())
+
+    def _redeem(self, signin: SignIn, code: str, exchange: Exchange) -> dict[str, Any]:
+        endpoint, form, headers = self.token_request(signin, exchange)
+        form |= {"grant_type": "authorization_code", "code": code, "redirect_uri": signin.kept["callback"]}
+        if verifier := signin.kept.get("code_verifier"):
+            form["code_verifier"] = verifier
+        try:
+            if self.token_method == "GET":  # noqa: S105 - an HTTP method
+                answer = exchange.get(responses.with_query(endpoint, form), headers)
+            else:
+                answer = exchange.post(endpoint, form, headers)
+        except FetchFailed as failure:
+            signin.steps.note("token endpoint failed", failure.words, host=failure.host)
+            raise self._unreachable(failure, "token", "Timeout occurred in calling IdP token endpoint") from failure
+        tokens = self._read(answer, "token", signin)
+        if answer.status != 200 or not isinstance(tokens.get("access_token"), str):
+            error, words = relayed(tokens.get("error")), relayed(tokens.get("error_description"))
+            signin.steps.note("token endpoint refused", words, status=answer.status, error=error)
+            if answer.status == 200 and not error:
+                raise UpstreamFailed("token_response", "Bad token response")
+            raise UpstreamFailed("token_error", self.token_error(answer.status, error, words))
+        signin.steps.note(
+            "token endpoint answered", status=200, host=answer.host, members=", ".join(sorted(tokens))[:200]
+        )
+        return tokens
+
+    def profile(
+        self, signin: SignIn, url: str, access_token: str, exchange: Exchange, method: str = "GET"
+    ) -> dict[str, Any]:
+        """Return what the provider's userInfo or profile endpoint says."""
+        bearer = {"Authorization": f"Bearer {access_token}"}
+        try:
+            answer = exchange.post(url, {}, bearer) if method == "POST" else exchange.get(url, bearer)
+        except FetchFailed as failure:
+            signin.steps.note("userInfo failed", failure.words, host=failure.host)
+            raise self._unreachable(failure, "userinfo", "Read timed out") from failure
+        claims = self._read(answer, "userinfo", signin)
+        if answer.status != 200:
+            signin.steps.note("userInfo refused", status=answer.status, host=answer.host)
+            raise UpstreamFailed("userinfo_error", f"{self.name} Error - {answer.status} error getting user info")
+        signin.steps.note("userInfo answered", host=answer.host, claims=", ".join(sorted(claims))[:300])
+        return claims
+
+    def _read(self, answer: Answer, what: str, signin: SignIn) -> dict[str, Any]:
+        try:
+            return answer.json()
+        except FetchFailed as failure:
+            if answer.status != 200:
+                return {}  # an error page is an error whatever its form
+            signin.steps.note(f"{what} answer unreadable", failure.words, host=answer.host)
+            raise UpstreamFailed(f"{what}_not_json", f"Bad {what} response") from failure
+
+    @staticmethod
+    def _unreachable(failure: FetchFailed, what: str, late: str) -> UpstreamFailed:
+        broken = {"redirected": f"Bad {what} response", "too_large": f"Bad {what} response"}
+        words = late if failure.cause == "timeout" else broken.get(failure.cause, "Connection reset")
+        return UpstreamFailed(f"{what}_{failure.cause}", words)
+
+
+def relayed(value: Any) -> str:
+    """Return a provider's words as they may go to an app and into a record."""
+    return UNSAFE.sub(" ", value)[:MAX_RELAYED].strip() if isinstance(value, str) else ""
+
+
+def new_verifier(signin: SignIn) -> dict[str, str]:
+    """Make a PKCE verifier, keep it, and return the parameters that go with it (RFC 7636 4.2 and 4.3)."""
+    verifier = secrets.token_urlsafe(32)
+    signin.kept["code_verifier"] = verifier
+    digest = hashlib.sha256(verifier.encode()).digest()
+    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return {"code_challenge": challenge, "code_challenge_method": "S256"}
+
+
+def basic_credentials(client_id: str, secret: str) -> dict[str, str]:
+    """Return the header of client_secret_basic: both parts form-encoded first (RFC 6749 2.3.1)."""
+    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
