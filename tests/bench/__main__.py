@@ -39,9 +39,10 @@ def main() -> int:
             cluster = stack.enter_context(postgres.cluster())
         os.environ |= server.environment(cluster.url, port, stack.enter_context(server.static_root()))
         django.setup()
-        from tests.bench import run  # models: they can be imported from here on, not before
+        from tests.bench import provider, run  # models: they can be imported from here on, not before
 
-        scene = run.prepare(chosen.pools, chosen.users)
+        idp = stack.enter_context(provider.BenchIdp())
+        scene = run.prepare(chosen.pools, chosen.users, idp.issuer)
         with cpu.pinned(measured):
             granian = stack.enter_context(server.running(port))
         stack.enter_context(cpu.pinned(driving))

@@ -1,7 +1,7 @@
 """The flows of the benchmark: for each, the requests of a round, prepared before the measuring begins.
 
-One-time codes and tokens are stored beforehand through the models and each is presented once. OIDC and SAML sign-ins
-join when the server speaks to identity providers.
+One-time codes, tokens and states are stored beforehand through the models and each is presented once. SAML sign-ins
+join when the server speaks SAML.
 """
 
 import base64
@@ -12,10 +12,11 @@ from itertools import cycle, islice
 from urllib.parse import urlencode
 
 from accounts.models import AppClient
+from federation.federated import COOKIE
 from tests.bench import seed
 from tests.bench.server import SUFFIX
 
-MISSING = ("oidc_sign_in", "saml_acs")
+MISSING = ("saml_acs",)
 STORED_GRANTS = 100
 
 
@@ -73,6 +74,7 @@ class Flows:
             Flow("jwks", 2000, 0, b'"keys"', self._jwks, (0.25, 0)),
             Flow("discovery", 2000, 0, b'"issuer"', self._discovery),
             Flow("password_sign_in", 60, 0, b"code=", self._password_sign_in, hashes=1),
+            Flow("oidc_sign_in", 100, 0, b"code=", self._oidc_sign_in),
         ]
 
     def _token(self, client: AppClient, **form: str) -> bytes:
@@ -129,6 +131,16 @@ class Flows:
             form = {"_csrf": token, "username": seed.USERNAME, "password": seed.PASSWORD}
             self._form = request(self.host, target, headers, form)
         return [self._form] * count
+
+    def _oidc_sign_in(self, count: int) -> list[bytes]:
+        """The way back from a provider: code redeemed, ID token verified, userInfo read, up to the redirect."""
+        query = {"client_id": self.scene.federated.client_id, "response_type": "code", "redirect_uri": seed.CALLBACK}
+        query |= {"scope": seed.SCOPE, "state": "s" * 22, "identity_provider": self.scene.provider.provider_name}
+        found = []
+        for state, nonce, browser in self.scene.pauses(count, urlencode(query)):
+            target = f"/oauth2/idpresponse?{urlencode({'code': nonce, 'state': state})}"
+            found.append(request(self.host, target, {"Cookie": f"{COOKIE}={browser}"}))
+        return found
 
 
 def _only(pattern: str, answer: str) -> str:

@@ -19,11 +19,11 @@ WARM_UP = 100
 SETTLE_SECONDS = 0.05  # what a process does after its last answer belongs to the round
 
 
-def prepare(pools: int, users: int) -> seed.Scene:
-    """Migrate, collect the static files and write the rows."""
+def prepare(pools: int, users: int, issuer: str) -> seed.Scene:
+    """Migrate, collect the static files and write the rows; ``issuer`` is the provider that users come from."""
     call_command("migrate", verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
-    scene = seed.scene()
+    scene = seed.scene(issuer)
     seed.bystanders(scene, pools, users)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")

@@ -9,10 +9,11 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from accounts import signing
+from accounts import opaque, pauses, signing
 from accounts.models import (
     AppClient,
     AuthorizationCode,
+    IdentityProvider,
     PoolUser,
     RefreshToken,
     ResourceServer,
@@ -42,6 +43,8 @@ class Scene:
     machine: AppClient
     web: AppClient
     rotating: AppClient
+    federated: AppClient
+    provider: IdentityProvider
     user: PoolUser
 
     def codes(self, count: int) -> list[str]:
@@ -59,9 +62,19 @@ class Scene:
         with transaction.atomic():
             return [RefreshToken.open(grant, client) for grant in grants]
 
+    def pauses(self, count: int, query: str) -> list[tuple[str, str, str]]:
+        """Return state, nonce and browser of ``count`` sign-ins that wait for the provider."""
+        found = [(opaque.random_token(), opaque.random_token(), opaque.random_token()) for _ in range(count)]
+        callback = f"{self.pool.base_url}/oauth2/idpresponse"
+        with transaction.atomic():
+            for state, nonce, browser in found:
+                kept = {"nonce": nonce, "callback": callback}
+                pauses.put_away(self.pool, self.provider, state, browser, query, kept)
+        return found
 
-def scene() -> Scene:
-    """Make the pool that is asked, its three clients and its user."""
+
+def scene(issuer: str) -> Scene:
+    """Make the pool that is asked, its clients, its user and its provider, whose issuer is ``issuer``."""
     pool = UserPool.objects.create(id=POOL_ID, name="bench")
     UserPoolDomain.objects.create(user_pool=pool, domain=DOMAIN)
     ResourceServer.objects.create(
@@ -73,8 +86,21 @@ def scene() -> Scene:
     user.save()
     group = pool.groups.create(group_name="admins", precedence=1)
     group.users.add(user)
+    details = {"client_id": "userpool", "client_secret": "upstream-secret", "oidc_issuer": issuer}
+    details |= {"authorize_scopes": "openid email", "attributes_request_method": "GET"}
+    provider = IdentityProvider.objects.create(
+        user_pool=pool,
+        provider_name="Corp",
+        provider_type="OIDC",
+        provider_details=details,
+        attribute_mapping={"email": "email", "username": "sub"},
+    )
+    federated = _client(pool, "federated", ["code"], SCOPE.split())
+    federated.identity_providers.add(provider)
     return Scene(
         pool=pool,
+        federated=federated,
+        provider=provider,
         machine=_client(pool, "machine", ["client_credentials"], [f"{API}/read"]),
         web=_client(pool, "web", ["code"], SCOPE.split()),
         rotating=_client(pool, "rotating", ["code"], SCOPE.split(), refresh_token_rotation=True),

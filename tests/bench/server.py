@@ -28,6 +28,7 @@ def environment(database_url: str, port: int, static_root: Path) -> dict[str, st
         "USERPOOL_ISSUER_BASE_URL": f"http://localhost:{port}",
         "USERPOOL_DOMAIN_SUFFIX": SUFFIX,
         "USERPOOL_DEVELOPMENT": "0",
+        "USERPOOL_UPSTREAM_ALLOW_PRIVATE": "1",
         "USERPOOL_LOG_LEVEL": "WARNING",
         "DATABASE_URL": database_url,
         "REDIS_URL": "",

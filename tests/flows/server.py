@@ -140,8 +140,10 @@ class Server:
 
 
 @contextmanager
-def serving(deployment: Deployment, pool_id: str, https: bool = False, domain_suffix: str = "") -> Iterator[Server]:
-    """Start granian on a free port, with TLS if ``https``, and wait until it answers."""
+def serving(
+    deployment: Deployment, pool_id: str, https: bool = False, domain_suffix: str = "", **more: str
+) -> Iterator[Server]:
+    """Start granian on a free port, with TLS if ``https`` and ``more`` settings, and wait until it answers."""
     port = free_port()
     server = Server(
         f"http{'s' * https}://localhost:{port}", pool_id, _certificate(deployment.folder) if https else None
@@ -151,7 +153,7 @@ def serving(deployment: Deployment, pool_id: str, https: bool = False, domain_su
     if server.certificate:
         key = server.certificate.with_name("key.pem")
         command += ["--ssl-certificate", str(server.certificate), "--ssl-keyfile", str(key)]
-    environment = deployment.environment(server.base, USERPOOL_DOMAIN_SUFFIX=domain_suffix)
+    environment = deployment.environment(server.base, USERPOOL_DOMAIN_SUFFIX=domain_suffix, **more)
     log = deployment.folder / f"server-{port}.log"
 
     def answers() -> None:
