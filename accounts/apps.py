@@ -11,7 +11,8 @@ class AccountsConfig(AppConfig):
     verbose_name = "Userpool"
 
     def ready(self) -> None:
-        from accounts import checks, directory, signing  # noqa: F401 - the registry must be ready first
+        from accounts import checks, directory, former_providers, signing  # noqa: F401 - the registry must be ready first
 
         directory.connect()
+        former_providers.connect()
         post_save.connect(signing.make_first_keys, sender="accounts.UserPool", dispatch_uid="first-keys")

@@ -22,6 +22,8 @@ def new_user(pool: UserPool, name: str, attributes: Mapping[str, str] | None = N
 
     ``attributes`` win over what the name says; they are checked against the pool's schema.
     """
+    if (owner := _provider_named_in(pool, name)) is not None:
+        raise ValidationError(f"Names that begin with {owner}_ belong to users of that identity provider.")
     user = PoolUser(user_pool=pool, username=name, attributes=dict(attributes or {}))
     looks_like = next((kind for kind, pattern in PATTERNS.items() if pattern.fullmatch(name)), "")
     if pool.username_attributes and looks_like in pool.username_attributes:
@@ -34,6 +36,12 @@ def new_user(pool: UserPool, name: str, attributes: Mapping[str, str] | None = N
         raise ValidationError(f"A username must not look like {WORDS[looks_like]}: users of this pool sign in by one.")
     pool.schema.check(user.attributes)
     return user
+
+
+def _provider_named_in(pool: UserPool, name: str) -> str | None:
+    """Return the provider whose users' names begin like ``name``: taking one would lock its owner out."""
+    known = {pool.username_key(f"{one.provider_name}_"): one.provider_name for one in pool.identity_providers.all()}
+    return next((owner for prefix, owner in known.items() if pool.username_key(name).startswith(prefix)), None)
 
 
 def _is_uuid(name: str) -> bool:

@@ -12,13 +12,14 @@ from accounts.models.providers import IdentityProvider
 from accounts.models.refresh_tokens import RefreshToken
 from accounts.models.sessions import SignInSession, SignInThrottle
 from accounts.models.sign_in_requests import SignInRequest
-from accounts.models.users import Group, LinkedIdentity, PoolUser, SignInAlias
+from accounts.models.users import FormerIdentity, Group, LinkedIdentity, PoolUser, SignInAlias
 
 __all__ = [
     "AppClient",
     "AppClientSecret",
     "AuditEvent",
     "AuthorizationCode",
+    "FormerIdentity",
     "Group",
     "IdentityProvider",
     "LinkedIdentity",

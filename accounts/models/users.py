@@ -195,3 +195,22 @@ class LinkedIdentity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider_id}: {self.subject}"
+
+
+class FormerIdentity(models.Model):
+    """A link to a provider that was deleted. A provider of the same name in the same pool gets its users back."""
+
+    user = models.ForeignKey(PoolUser, models.CASCADE, related_name="former_identities")
+    provider_name = models.CharField(max_length=32)
+    claim = models.CharField(max_length=256, blank=True, default="")
+    subject = models.CharField(max_length=512)
+    issuer = models.CharField(max_length=1024, blank=True, default="")
+    primary = models.BooleanField(default=False)
+    date_created = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "former identities"
+        indexes = [models.Index(fields=["provider_name"], name="former_by_provider")]
+
+    def __str__(self) -> str:
+        return f"{self.provider_name}: {self.subject}"

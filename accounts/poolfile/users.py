@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from accounts import registration, rules, sessions
@@ -46,6 +47,7 @@ class Batch:
 
     def __init__(self, pool: UserPool, recorder: Recorder) -> None:
         self.pool, self.recorder = pool, recorder
+        prefetch_related_objects([pool], "identity_providers")  # every new name is held against theirs
         self.groups: dict[str, Group] = {group.group_name: group for group in pool.groups.all()}
         self.providers: dict[str, IdentityProvider] = {one.provider_name: one for one in pool.identity_providers.all()}
         self.problems: list[Problem] = []

@@ -40,3 +40,13 @@ def test_a_username_that_looks_like_an_alias_is_refused(aliases: list[str], name
 def test_attributes_are_held_against_the_schema() -> None:
     with pytest.raises(ValidationError, match="no such attribute"):
         new_user(factories.make_pool(), "ada", {"custom:tier": "gold"})
+
+
+@pytest.mark.parametrize(("name", "case_sensitive"), [("Corp_1", True), ("corp_1", False), ("CORP_", False)])
+def test_nobody_takes_the_name_of_somebody_who_will_come_from_a_provider(name: str, case_sensitive: bool) -> None:
+    """W 11.1: the username of a federated user is <ProviderName>_<subject>."""
+    pool = factories.make_pool(case_sensitive=case_sensitive)
+    factories.make_oidc_provider(pool)
+    with pytest.raises(ValidationError, match="begin with Corp_"):
+        new_user(pool, name)
+    assert new_user(pool, "corporal").username == "corporal"
