@@ -49,6 +49,15 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
                 id="userpool.W003",
             )
         )
+    if settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE:
+        found.append(
+            Error(
+                "USERPOOL_UPSTREAM_ALLOW_PRIVATE is on: who configures an identity provider reaches every address that "
+                "this machine reaches, in clear.",
+                hint="Leave it out, and name the networks that providers may live in: USERPOOL_UPSTREAM_NETWORKS.",
+                id="userpool.E006",
+            )
+        )
     if not settings.USERPOOL_DEVELOPMENT and not Path(settings.STATIC_ROOT, "staticfiles.json").is_file():
         found.append(
             Error(
