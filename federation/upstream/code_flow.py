@@ -137,7 +137,8 @@ class CodeFlow:
             raise self._unreachable(failure, "token", "Timeout occurred in calling IdP token endpoint") from failure
         tokens = self._read(answer, "token", signin)
         if answer.status != 200 or not isinstance(tokens.get("access_token"), str):
-            error, words = relayed(tokens.get("error")), relayed(tokens.get("error_description"))
+            sent = (code, *(form.get(name, "") for name in ("client_secret", "code_verifier")))
+            error, words = (relayed(tokens.get(name), *sent) for name in ("error", "error_description"))
             signin.steps.note("token endpoint refused", words, status=answer.status, error=error)
             if answer.status == 200 and not error:
                 raise UpstreamFailed("token_response", "Bad token response")
@@ -180,9 +181,13 @@ class CodeFlow:
         return UpstreamFailed(f"{what}_{failure.cause}", words)
 
 
-def relayed(value: Any) -> str:
-    """Return a provider's words as they may go to an app and into a record."""
-    return UNSAFE.sub(" ", value)[:MAX_RELAYED].strip() if isinstance(value, str) else ""
+def relayed(value: Any, *secrets_sent: str) -> str:
+    """Return a provider's words as they may go to an app and into a record, without what we sent if it echoes that."""
+    if not isinstance(value, str):
+        return ""
+    for secret in filter(None, secrets_sent):
+        value = value.replace(secret, "...")
+    return UNSAFE.sub(" ", value)[:MAX_RELAYED].strip()
 
 
 def new_verifier(signin: SignIn) -> dict[str, str]:
