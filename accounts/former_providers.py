@@ -12,7 +12,7 @@ from django.db.models.signals import post_save, pre_delete
 from accounts.models import FormerIdentity, IdentityProvider, LinkedIdentity, UserPool
 
 CHUNK = 2000
-FIELDS = ("user_id", "claim", "subject", "issuer", "primary", "date_created")
+FIELDS = ("user_id", "claim", "subject", "pinned_from", "issuer", "primary", "date_created")
 
 
 def connect() -> None:

@@ -21,6 +21,7 @@ MAX_SUBJECT = 512
 MAX_USERNAME = 128
 MAX_CLAIM_NAMES = 5  # AdminLinkProviderForUser: by so many different claims a provider's users may be linked
 TRIES = 3
+SUBJECT_NAMES = ("Cognito_Subject", "sub", "NameID")  # ProviderAttributeName of the subject itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,16 @@ def _by_claim(identity: ExternalIdentity) -> LinkedIdentity | None:
             continue
         link = links.filter(claim=claim, subject=value).first()
         if link is not None:
-            pinned = links.filter(pk=link.pk).update(claim="", subject=identity.subject, issuer=identity.issuer)
-            if not pinned:
+            now = {"claim": "", "subject": identity.subject, "issuer": identity.issuer}
+            if not links.filter(pk=link.pk).update(pinned_from=waiting_name(claim, value), **now):
                 raise IntegrityError("somebody else signed in by this link at the same time")
             return link
     return None
+
+
+def waiting_name(claim: str, value: str) -> str:
+    """Return how a link by another claim is remembered once it is pinned."""
+    return f"{claim}={value}"
 
 
 def _vouched_for(identity: ExternalIdentity, claim: str) -> bool:
@@ -170,6 +176,7 @@ def link(user: PoolUser, provider: IdentityProvider, value: str, claim: str = ""
 
     ``value`` is the subject, or with ``claim`` the value that this claim will have at the first sign-in.
     """
+    claim = "" if claim in SUBJECT_NAMES else claim
     PoolUser.objects.select_for_update().get(pk=user.pk)  # one at a time, or six could be five
     if provider.user_pool_id != user.user_pool_id:
         raise LinkRefused("The provider belongs to another pool.")

@@ -9,7 +9,6 @@ otherwise in the same breath.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote_plus
@@ -48,12 +47,15 @@ def merged(
     may_write = None if writable is None else set(writable)
     values = dict(stored)
     delivered = set()
-    for name, claim in mapping.items():
+    # the flags last: one speaks of the address that came with it, and of no other
+    for name, claim in sorted(mapping.items(), key=lambda entry: entry[0] in VERIFIED):
         attribute = schema.attributes.get(name)
         if attribute is None or name in NEVER or claims.get(claim) is None:
             continue
         # no client may ever write the *_verified flags themselves: they go with what they are about
         if may_write is not None and VERIFIED.get(name, name) not in may_write:
+            continue
+        if name in VERIFIED and VERIFIED[name] not in delivered:
             continue
         delivered.add(name)
         value = _checked(attribute, _text(attribute, claims[claim]))
@@ -111,7 +113,7 @@ def _text(attribute: Attribute, claim: Any) -> str:
     value = _scalar(claim)
     if attribute.data_type == "Boolean" and value:
         return "true" if value.strip().lower() == "true" else "false"
-    if attribute.data_type == "Number" and isinstance(claim, float) and math.isfinite(claim):
+    if attribute.data_type == "Number" and isinstance(claim, float) and claim.is_integer():
         return str(int(claim))
     return value
 

@@ -181,6 +181,9 @@ class LinkedIdentity(models.Model):
     provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="identities")
     claim = models.CharField(max_length=256, blank=True, default="", help_text="Empty for the subject itself.")
     subject = models.CharField(max_length=512, help_text="The subject, or the value of the claim.")
+    pinned_from = models.CharField(
+        max_length=769, blank=True, default="", help_text="The claim and value by which it was linked, once pinned."
+    )
     issuer = models.CharField(max_length=1024, blank=True, default="", help_text="Empty for social providers.")
     primary = models.BooleanField(default=False)
     date_created = models.DateTimeField(auto_now_add=True)
@@ -204,6 +207,7 @@ class FormerIdentity(models.Model):
     provider_name = models.CharField(max_length=32)
     claim = models.CharField(max_length=256, blank=True, default="")
     subject = models.CharField(max_length=512)
+    pinned_from = models.CharField(max_length=769, blank=True, default="")
     issuer = models.CharField(max_length=1024, blank=True, default="")
     primary = models.BooleanField(default=False)
     date_created = models.DateTimeField()

@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
-from accounts import registration, rules, sessions
+from accounts import linking, registration, rules, sessions
 from accounts.models import Group, IdentityProvider, LinkedIdentity, PoolUser, SignInAlias, UserPool
 from accounts.poolfile import user_fields
 from accounts.poolfile.diff import compare
@@ -29,7 +29,6 @@ from accounts.poolfile.user_passwords import INITIAL, set_passwords
 from accounts.poolfile.wanted import Wanted
 
 BATCH = 500
-SUBJECT = "Cognito_Subject"  # what AdminLinkProviderForUser calls the subject
 R = TypeVar("R")
 
 
@@ -150,20 +149,17 @@ class Batch:
         """Return a link for each identity, those that exist as they are but for what the file changes."""
         linked = [] if one.is_new else one.user.identities.all()
         present = {(link.provider_id, link.claim, link.subject): link for link in linked}
-        given = list(zip(providers, one.entry.values["Identities"] or [], strict=True))
-        named = {(provider.pk, identity["UserId"]) for provider, identity in given}
         # a link by a claim that was pinned to its subject since the file was written is that link still
-        pinned = {
-            pk: link for (pk, claim, subject), link in present.items() if not claim and (pk, subject) not in named
-        }
+        pinned = {(link.provider_id, link.pinned_from): link for link in linked if link.pinned_from}
         found = []
-        for provider, identity in given:
+        for provider, identity in zip(providers, one.entry.values["Identities"] or [], strict=True):
             claim, subject = identity.get("ProviderAttributeName") or "", identity["UserId"]
-            if claim == SUBJECT:
+            if claim in linking.SUBJECT_NAMES:
                 claim = ""
             if claim and (identity.get("Primary") or provider.provider_type in rules.SOCIAL):
-                self.note(one.entry, "Identities", f"{subject}: ProviderAttributeName must be {SUBJECT} here.")
-            link = present.get((provider.pk, claim, subject)) or (pinned.pop(provider.pk, None) if claim else None)
+                self.note(one.entry, "Identities", f"{subject}: ProviderAttributeName must be Cognito_Subject here.")
+            link = present.get((provider.pk, claim, subject))
+            link = link or pinned.get((provider.pk, linking.waiting_name(claim, subject)))
             link = link or LinkedIdentity(user=one.user, provider=provider, claim=claim, subject=subject)
             link.issuer = identity.get("Issuer") or link.issuer
             link.primary = link.primary if identity.get("Primary") is None else identity["Primary"]

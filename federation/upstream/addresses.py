@@ -35,7 +35,11 @@ def permitted(address: Address) -> bool:
         return not address.is_multicast
     if any(address in ipaddress.ip_network(network, strict=False) for network in settings.USERPOOL_UPSTREAM_NETWORKS):
         return True
+    if address in NAT64:
+        return permitted(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if address.is_multicast or address.is_reserved or address.is_unspecified or not address.is_global:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
         return False
     return all(permitted(inner) for inner in _inside(address))
 
@@ -45,8 +49,6 @@ def _inside(address: Address) -> list[Address]:
     if not isinstance(address, ipaddress.IPv6Address):
         return []
     found: list[Address | None] = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in NAT64:
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return [inner for inner in found if inner is not None]
 
 

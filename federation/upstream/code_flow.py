@@ -181,6 +181,12 @@ class CodeFlow:
         return UpstreamFailed(f"{what}_{failure.cause}", words)
 
 
+def mapped_claims(provider: IdentityProvider) -> list[str]:
+    """Return the provider's names that its mapping asks for, each once (attributes_url_add_attributes)."""
+    mapping: Mapping[str, str] = provider.attribute_mapping
+    return list(dict.fromkeys(claim for attribute, claim in mapping.items() if attribute != "username"))
+
+
 def relayed(value: Any, *secrets_sent: str) -> str:
     """Return a provider's words as they may go to an app and into a record, without what we sent if it echoes that."""
     if not isinstance(value, str):

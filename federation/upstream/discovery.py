@@ -14,7 +14,7 @@ from accounts.models import IdentityProvider
 from accounts.provider_details import OidcDetails
 from federation.errors import UpstreamFailed
 from federation.upstream import documents
-from federation.upstream.fetching import FetchFailed
+from federation.upstream.fetching import BadDocument, FetchFailed
 from federation.upstream.http import Exchange, require_callable
 
 WELL_KNOWN = "/.well-known/openid-configuration"
@@ -46,10 +46,6 @@ class Endpoints:
         return same_issuer(self.issuer, issuer) if self.issuer_given else bool(issuer == self.issuer)
 
 
-class BadDocument(Exception):
-    """A discovery document that cannot be used; the message says why, in words for an operator."""
-
-
 def same_issuer(configured: str, named: Any) -> bool:
     """Compare issuers as strings. Cognito's form has no slash at the end, some providers' names have one."""
     return isinstance(named, str) and named in (configured, f"{configured}/")
@@ -59,15 +55,19 @@ def endpoints(provider: IdentityProvider, details: OidcDetails, exchange: Exchan
     """Return the endpoints of ``provider``; raise UpstreamFailed."""
     if details.authorize_url:
         return _given(details)
+    url = details.oidc_issuer + WELL_KNOWN
     try:
-        found = documents.document(provider, documents.DISCOVERY, details.oidc_issuer + WELL_KNOWN, exchange)
-    except FetchFailed as failure:
-        words = "Timeout in calling" if failure.cause == "timeout" else "Error in calling"
-        raise UpstreamFailed(f"discovery_{failure.cause}", f"{words} openid configuration") from failure
-    try:
+        found = documents.document(
+            provider, documents.DISCOVERY, url, exchange, judge=lambda body: parse(body, details.oidc_issuer)
+        )
         return parse(found.body, details.oidc_issuer)
     except BadDocument as bad:
         raise UpstreamFailed("discovery_unusable", "Bad openid configuration") from bad
+    except FetchFailed as failure:
+        if failure.cause == "unusable":  # a moment ago, to somebody else
+            raise UpstreamFailed("discovery_unusable", "Bad openid configuration") from failure
+        words = "Timeout in calling" if failure.cause == "timeout" else "Error in calling"
+        raise UpstreamFailed(f"discovery_{failure.cause}", f"{words} openid configuration") from failure
 
 
 def _given(details: OidcDetails) -> Endpoints:

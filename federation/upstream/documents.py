@@ -6,7 +6,7 @@ copy if there is one that is not ancient, or wait for the new one. After a failu
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ LEASE = timedelta(seconds=15)
 RETRY = timedelta(seconds=10)
 POLL = 0.1  # seconds
 
+Judge = Callable[[str], object]
 _turns: dict[tuple[int, str], threading.Lock] = {}
 _guard = threading.Lock()
 
@@ -38,11 +39,18 @@ JWKS = Kind("jwks", timedelta(minutes=15), timedelta(hours=6))
 
 
 def document(
-    provider: IdentityProvider, kind: Kind, url: str, exchange: Exchange, *, newer_than: timedelta | None = None
+    provider: IdentityProvider,
+    kind: Kind,
+    url: str,
+    exchange: Exchange,
+    *,
+    judge: Judge,
+    newer_than: timedelta | None = None,
 ) -> ProviderDocument:
     """Return the document at ``url``; raise FetchFailed when it cannot be had and there is no copy to go by.
 
-    ``newer_than`` asks for a copy of less than this age: for a key that the present one does not have.
+    ``judge`` raises BadDocument for what cannot be used, and no good copy is given up for that. ``newer_than`` asks for
+    a copy of less than this age: for a key that the present one does not have.
     """
     wanted = kind.fresh if newer_than is None else newer_than
     found = documents.read(provider, kind.name, url)
@@ -56,7 +64,7 @@ def document(
             if old is not None:
                 return old
             raise FetchFailed("timeout")
-        return _fetched(provider, kind, url, exchange, wanted, old)
+        return _fetched(provider, kind, url, exchange, wanted, old, judge)
 
 
 def _fetched(
@@ -66,6 +74,7 @@ def _fetched(
     exchange: Exchange,
     wanted: timedelta,
     old: ProviderDocument | None,
+    judge: Judge,
 ) -> ProviderDocument:
     while True:
         found = documents.read(provider, kind.name, url, fresh=True)
@@ -83,21 +92,12 @@ def _fetched(
             raise FetchFailed("timeout")
         time.sleep(POLL)  # another process is fetching it
     try:
-        answer = exchange.get(url, follow=True)
-        if answer.status != 200:
-            raise FetchFailed("status", answer.host, answer.status)
-        answer.json()
-        body = answer.body.decode()  # JSON is UTF-8 (RFC 8259 8.1)
-        if "\x00" in body:
-            raise FetchFailed("not_json", answer.host)
+        body = fetch(url, exchange, judge)
     except FetchFailed as failure:
         documents.failed(provider, kind.name, url, failure.cause)
         if old is not None:
             return old
         raise
-    except UnicodeDecodeError as error:
-        documents.failed(provider, kind.name, url, "not_json")
-        raise FetchFailed("not_json") from error
     except BaseException:
         documents.failed(provider, kind.name, url, "connection")
         raise
@@ -106,6 +106,19 @@ def _fetched(
     if stored is None:
         raise FetchFailed("connection")  # the provider was deleted, or given another address, at this very moment
     return stored
+
+
+def fetch(url: str, exchange: Exchange, judge: Judge) -> str:
+    """Return the document at ``url`` as it is now; raise FetchFailed, or BadDocument of ``judge``."""
+    answer = exchange.get(url, follow=True)
+    if answer.status != 200:
+        raise FetchFailed("status", answer.host, answer.status)
+    answer.json()
+    body = answer.body.decode()  # JSON is UTF-8 (RFC 8259 8.1)
+    if "\x00" in body:
+        raise FetchFailed("not_json", answer.host)
+    judge(body)
+    return body
 
 
 @contextmanager

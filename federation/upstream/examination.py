@@ -5,8 +5,6 @@ secret does not show here.
 """
 
 from django.core.exceptions import ValidationError
-from jwcrypto import jwk
-from jwcrypto.common import JWException
 
 from accounts import documents, provider_details
 from accounts.models import IdentityProvider
@@ -14,8 +12,9 @@ from accounts.provider_details import AppleDetails, OidcDetails
 from accounts.provider_test import Finding, Verdict
 from federation.errors import UpstreamFailed
 from federation.upstream import discovery, keys, social
-from federation.upstream.discovery import BadDocument, Endpoints
-from federation.upstream.documents import DISCOVERY, JWKS, Kind
+from federation.upstream.code_flow import mapped_claims
+from federation.upstream.discovery import Endpoints
+from federation.upstream.documents import DISCOVERY, JWKS, Judge, Kind, fetch
 from federation.upstream.fetching import CAUSES, FetchFailed
 from federation.upstream.http import Exchange
 
@@ -53,12 +52,10 @@ def _oidc(provider: IdentityProvider, details: OidcDetails, exchange: Exchange) 
         return [Finding("Discovery", words, Verdict.NOTE), *_jwks(provider, given, exchange)]
     url = details.oidc_issuer + discovery.WELL_KNOWN
     try:
-        body = _fetch(provider, DISCOVERY, url, exchange)
+        body = _fetch(provider, DISCOVERY, url, exchange, lambda body: discovery.parse(body, details.oidc_issuer))
         endpoints = discovery.parse(body, details.oidc_issuer)
     except FetchFailed as failure:
         return [Finding("Discovery", f"{url}: {failure.words}", Verdict.BAD)]
-    except BadDocument as bad:
-        return [Finding("Discovery", f"{url}: {bad}", Verdict.BAD)]
     found = [Finding("Discovery", f"Read from {url}. The issuer calls itself {endpoints.issuer}.")]
     found += _jwks(provider, endpoints, exchange)
     method = "client_secret_basic" if endpoints.basic_auth else "client_secret_post"
@@ -74,16 +71,9 @@ def _oidc(provider: IdentityProvider, details: OidcDetails, exchange: Exchange) 
     return found + _claims(provider, endpoints)
 
 
-def _fetch(provider: IdentityProvider, kind: Kind, url: str, exchange: Exchange) -> str:
-    """Return the document at ``url``, fetched now, and keep it."""
-    answer = exchange.get(url, follow=True)
-    if answer.status != 200:
-        raise FetchFailed("status", answer.host, answer.status)
-    answer.json()
-    try:
-        body = answer.body.decode()
-    except UnicodeDecodeError as error:
-        raise FetchFailed("not_json", answer.host) from error
+def _fetch(provider: IdentityProvider, kind: Kind, url: str, exchange: Exchange, judge: Judge) -> str:
+    """Return the document at ``url``, fetched now, and keep it if it is good."""
+    body = fetch(url, exchange, judge)
     documents.claim(provider, kind.name, url, documents.NO_LEASE)
     documents.store(provider, kind.name, url, body)
     return body
@@ -91,7 +81,7 @@ def _fetch(provider: IdentityProvider, kind: Kind, url: str, exchange: Exchange)
 
 def _jwks(provider: IdentityProvider, endpoints: Endpoints, exchange: Exchange) -> list[Finding]:
     try:
-        body = _fetch(provider, JWKS, endpoints.jwks_uri, exchange)
+        body = _fetch(provider, JWKS, endpoints.jwks_uri, exchange, keys.check_set)
     except FetchFailed as failure:
         return [Finding("Keys", f"{endpoints.jwks_uri}: {failure.words}", Verdict.BAD)]
     usable = {alg: len(keys.fitting(body, alg, None)) for alg in endpoints.algorithms}
@@ -104,7 +94,7 @@ def _jwks(provider: IdentityProvider, endpoints: Endpoints, exchange: Exchange) 
 
 def _claims(provider: IdentityProvider, endpoints: Endpoints) -> list[Finding]:
     """Say which mapped claims the provider does not list; lists are often incomplete, so it is a note."""
-    missing = [name for name in social.mapped_claims(provider) if endpoints.claims and name not in endpoints.claims]
+    missing = [name for name in mapped_claims(provider) if endpoints.claims and name not in endpoints.claims]
     if not missing:
         return []
     words = f"Not among the claims that the provider lists: {', '.join(missing)}."
@@ -113,10 +103,10 @@ def _claims(provider: IdentityProvider, endpoints: Endpoints) -> list[Finding]:
 
 def _private_key(details: AppleDetails) -> Finding:
     try:
-        key = jwk.JWK.from_pem(details.private_key.encode())
-        usable = key.has_private and key.get("crv") == "P-256"
-    except (JWException, ValueError, TypeError):
+        social.apple_key(details.private_key)
+        usable = True
+    except ValueError:
         usable = False
     if usable:
         return Finding("Private key", "An EC P-256 private key, as Apple hands out.")
-    return Finding("Private key", "Not an EC P-256 private key in PEM form: paste the whole .p8 file.", Verdict.BAD)
+    return Finding("Private key", "Not an EC P-256 private key: paste what the .p8 file holds.", Verdict.BAD)

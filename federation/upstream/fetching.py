@@ -16,6 +16,7 @@ CAUSES = {
     "protocol": "The answer is not HTTP.",
     "suspended": "It failed several times in a row and is not asked again for a moment.",
     "status": "It answered with an error.",
+    "unusable": "What it says of itself cannot be used.",
 }
 
 
@@ -31,3 +32,18 @@ class FetchFailed(Exception):
         """What happened, in words for an operator."""
         words = CAUSES[self.cause]
         return f"{words[:-1]} ({self.status})." if self.status else words
+
+
+class BadDocument(FetchFailed):
+    """A document that was read and cannot be used; the message says why, in words for an operator."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unusable")
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def words(self) -> str:
+        return self.message

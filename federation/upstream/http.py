@@ -6,6 +6,7 @@ like the first. A call is repeated once where that is safe: a GET whose connecti
 """
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -39,12 +40,16 @@ class Answer:
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object; raise FetchFailed for anything else."""
         try:
-            found = json.loads(self.body)
+            found = json.loads(self.body.decode(), parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             raise FetchFailed("not_json", self.host) from error
         if not isinstance(found, dict):
             raise FetchFailed("not_json", self.host)
         return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 @lru_cache(maxsize=1)
@@ -153,6 +158,7 @@ class Exchange:
         host: str,
     ) -> tuple[Answer, str]:
         body = bytearray()
+        self._client.cookies.clear()
         with self._client.stream(method, url, headers=dict(headers), data=form) as response:
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise FetchFailed("encoded", host)
@@ -193,4 +199,6 @@ def _is_tls(error: BaseException | None) -> bool:
 def _cause(error: httpx.TransportError) -> str:
     if _is_tls(error):
         return "tls"
-    return "protocol" if isinstance(error, httpx.ProtocolError) else "connection"
+    if isinstance(error, httpx.ProtocolError) and not re.search("disconnected|closed connection", str(error)):
+        return "protocol"
+    return "connection"

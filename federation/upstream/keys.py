@@ -16,7 +16,7 @@ from jwcrypto.common import JWException
 from accounts.models import IdentityProvider
 from federation.errors import UpstreamFailed
 from federation.upstream import documents
-from federation.upstream.fetching import FetchFailed
+from federation.upstream.fetching import BadDocument, FetchFailed
 from federation.upstream.http import Exchange
 
 COOLDOWN = timedelta(seconds=30)
@@ -43,10 +43,17 @@ def verification_keys(
 
 def _set(provider: IdentityProvider, jwks_uri: str, exchange: Exchange, newer_than: timedelta | None = None) -> str:
     try:
-        return documents.document(provider, documents.JWKS, jwks_uri, exchange, newer_than=newer_than).body
+        found = documents.document(provider, documents.JWKS, jwks_uri, exchange, judge=check_set, newer_than=newer_than)
+        return found.body
     except FetchFailed as failure:
         words = "Timeout in calling jwks uri" if failure.cause == "timeout" else "Error in calling jwks uri"
         raise UpstreamFailed(f"jwks_{failure.cause}", words) from failure
+
+
+def check_set(body: str) -> None:
+    """Raise BadDocument for what is no JWK Set (RFC 7517 5)."""
+    if not isinstance(json.loads(body).get("keys"), list):
+        raise BadDocument("It has no list of keys.")
 
 
 @lru_cache(maxsize=1024)
@@ -73,7 +80,8 @@ def _public(entry: dict[str, Any]) -> jwk.JWK | None:
     members = {name: entry.get(name) for name in PUBLIC[entry["kty"]]}
     try:
         key = jwk.JWK(kty=entry["kty"], **members)
-        size = key.get_op_key("verify").key_size if entry["kty"] == "RSA" else MIN_RSA_BITS
+        public = key.get_op_key("verify")  # jwcrypto looks at a point or a length only now
+        size = public.key_size if entry["kty"] == "RSA" else MIN_RSA_BITS
     except (JWException, ValueError, TypeError):
         return None
     return key if MIN_RSA_BITS <= size <= MAX_RSA_BITS else None

@@ -9,6 +9,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from accounts import provider_details
 from accounts.linking import ExternalIdentity
@@ -17,7 +18,7 @@ from accounts.provider_details import OidcDetails
 from federation.errors import UpstreamFailed
 from federation.upstream import discovery, id_token, keys
 from federation.upstream.base import SignIn
-from federation.upstream.code_flow import CodeFlow, basic_credentials, new_verifier
+from federation.upstream.code_flow import CodeFlow, basic_credentials, mapped_claims, new_verifier
 from federation.upstream.discovery import Endpoints
 from federation.upstream.http import Exchange
 from federation.upstream.id_token import Expected, VerifiedIdToken
@@ -54,9 +55,10 @@ class OidcUpstream(CodeFlow):
         """Return what userInfo adds; raise UpstreamFailed when it speaks of somebody else (Core 5.3.2)."""
         if not endpoints.attributes_url:
             return {}
-        found = self.profile(
-            signin, endpoints.attributes_url, access_token, exchange, self.details.attributes_request_method
-        )
+        url = endpoints.attributes_url
+        if self.details.attributes_url_add_attributes:  # the URL ends where a comma list begins (W 7.3)
+            url += quote(",".join(mapped_claims(self.provider)), safe=",")
+        found = self.profile(signin, url, access_token, exchange, self.details.attributes_request_method)
         subject = found.get("sub")
         if not isinstance(subject, str) or not hmac.compare_digest(subject.encode(), claims["sub"].encode()):
             raise UpstreamFailed("userinfo_subject", "Bad userinfo subject")

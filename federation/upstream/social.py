@@ -1,22 +1,28 @@
 """Google, Facebook, Login with Amazon and Sign in with Apple: their endpoints as data, their peculiarities beside them.
 
 W 7.3, API_IdentityProviderType, and the providers' own pages:
-https://developers.google.com/identity/openid-connect, https://developers.google.com/people/api/rest/v1/people/get,
+https://developers.google.com/identity/openid-connect,
 https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow,
+https://developers.facebook.com/docs/graph-api/guides/versioning,
 https://developer.amazon.com/docs/login-with-amazon/authorization-code-grant.html,
-https://developer.apple.com/documentation/sign_in_with_apple
+https://developer.apple.com/documentation/signinwithapplerestapi
 """
 
+import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+from django.http import HttpRequest
 from jwcrypto import jwk, jwt
-from jwcrypto.common import JWException
 
 from accounts import provider_details
 from accounts.linking import ExternalIdentity
@@ -24,10 +30,11 @@ from accounts.models import IdentityProvider
 from accounts.provider_details import AppleDetails, SocialDetails
 from federation import responses
 from federation.errors import UpstreamFailed
+from federation.upstream import people
 from federation.upstream.base import SignIn
-from federation.upstream.code_flow import CodeFlow
+from federation.upstream.code_flow import CodeFlow, mapped_claims, new_verifier, relayed
 from federation.upstream.discovery import Endpoints
-from federation.upstream.http import Exchange
+from federation.upstream.http import Answer, Exchange
 from federation.upstream.id_token import VerifiedIdToken
 from federation.upstream.oidc import OidcUpstream
 
@@ -45,13 +52,15 @@ APPLE = Endpoints(
     authorize_url="https://appleid.apple.com/auth/authorize",
     token_url="https://appleid.apple.com/auth/token",  # noqa: S106 - an address
     jwks_uri="https://appleid.apple.com/auth/keys",
-    algorithms=("RS256", "ES256"),
+    algorithms=("RS256",),
 )
 FACEBOOK = {
     "authorize_url": "https://www.facebook.com/{version}/dialog/oauth",
     "token_url": "https://graph.facebook.com/{version}/oauth/access_token",
     "attributes_url": "https://graph.facebook.com/{version}/me?fields=",
 }
+# Cognito's example (W 7.3), over since September 2025: Graph serves a call to a version that has gone in the oldest one
+# that is left, and says nothing of it, so an old ``api_version`` stops nobody
 FACEBOOK_VERSION = "v17.0"
 AMAZON = {
     "authorize_url": "https://www.amazon.com/ap/oa",
@@ -59,22 +68,19 @@ AMAZON = {
     "attributes_url": "https://api.amazon.com/user/profile",
 }
 APPLE_SECRET_SECONDS = 300
-# what the People API knows beside the claims of an ID token: each is a list of entries, one of them the primary one
-PEOPLE_FIELDS = frozenset(
-    {
-        "addresses", "ageRanges", "biographies", "birthdays", "calendarUrls", "clientData", "coverPhotos",
-        "emailAddresses", "events", "externalIds", "genders", "imClients", "interests", "locales", "locations",
-        "memberships", "metadata", "miscKeywords", "names", "nicknames", "occupations", "organizations",
-        "phoneNumbers", "photos", "relations", "sipAddresses", "skills", "urls", "userDefined",
-    }
-)  # fmt: skip
-PEOPLE_VALUES = ("value", "displayName", "formattedValue", "url", "name")
+TOKENS = ("access_token", "id_token")  # mappable like claims (W 11.3), and nothing that a profile has
 
 
-def mapped_claims(provider: IdentityProvider) -> list[str]:
-    """Return the provider's names that its mapping asks for, in order (attributes_url_add_attributes)."""
-    mapping: Mapping[str, str] = provider.attribute_mapping
-    return list(dict.fromkeys(claim for attribute, claim in mapping.items() if attribute != "username"))
+def _noted(signin: SignIn, found: dict[str, Any], *members: str) -> dict[str, Any]:
+    """Return ``found``; note these members of an error of the Google or Graph APIs, which is an object.
+
+    Its message is for nobody's record: Graph's quotes the access token that it does not like.
+    """
+    error = found.get("error")
+    if isinstance(error, dict):
+        said = [str(error[member]) for member in members if isinstance(error.get(member), str | int)]
+        signin.steps.note("the API refused", relayed(" ".join(said)))
+    return found
 
 
 class GoogleUpstream(OidcUpstream):
@@ -94,32 +100,19 @@ class GoogleUpstream(OidcUpstream):
     def token_error(self, status: int, code: str, description: str) -> str:
         return f"Google Error - {status} {code}".strip()
 
+    def _read(self, answer: Answer, what: str, signin: SignIn) -> dict[str, Any]:
+        return _noted(signin, super()._read(answer, what, signin), "status", "code")
+
     def more_claims(
         self, signin: SignIn, claims: VerifiedIdToken, access_token: str, endpoints: Endpoints, exchange: Exchange
     ) -> dict[str, Any]:
-        wanted = [name for name in mapped_claims(self.provider) if name in PEOPLE_FIELDS]
+        wanted = [name for name in mapped_claims(self.provider) if name in people.FIELDS]
         if not wanted:
             return {}
         person = self.profile(signin, endpoints.attributes_url + ",".join(wanted), access_token, exchange)
         if person.get("resourceName", f"people/{claims['sub']}") != f"people/{claims['sub']}":
             raise UpstreamFailed("userinfo_subject", "Bad userinfo subject")
-        return {name: value for name in wanted if (value := _primary(person.get(name))) is not None}
-
-
-def _primary(entries: Any) -> Any:
-    """Return the value of the entry that is marked as the primary one, else of the first."""
-    found = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    chosen = next((e for e in found if isinstance(e.get("metadata"), dict) and e["metadata"].get("primary")), None)
-    entry = chosen or (found[0] if found else None)
-    if entry is None:
-        return None
-    date = entry.get("date")
-    if isinstance(date, dict) and all(isinstance(date.get(part), int) for part in ("year", "month", "day")):
-        return f"{date['year']:04}-{date['month']:02}-{date['day']:02}"
-    for name in PEOPLE_VALUES:
-        if isinstance(entry.get(name), str):
-            return entry[name]
-    return {name: value for name, value in entry.items() if name != "metadata"}
+        return people.claims(person, wanted)
 
 
 class AppleUpstream(OidcUpstream):
@@ -136,10 +129,7 @@ class AppleUpstream(OidcUpstream):
 
     def authorization(self, signin: SignIn, exchange: Exchange) -> tuple[str, dict[str, str]]:
         endpoint, own = super().authorization(signin, exchange)
-        # required by Apple when name or email is asked for; max_age is not known there
-        return endpoint, {name: value for name, value in own.items() if name != "max_age"} | {
-            "response_mode": "form_post"
-        }
+        return endpoint, own | {"response_mode": "form_post"}  # required when name or email is asked for
 
     def client_secret(self) -> str:
         """Return a secret of five minutes: a JWT of the team, signed with its key (ES256)."""
@@ -152,20 +142,33 @@ class AppleUpstream(OidcUpstream):
             "aud": APPLE.issuer,
             "sub": details.client_id,
         }
+        token = jwt.JWT(header={"alg": "ES256", "kid": details.key_id}, claims=claims)
         try:
-            key = jwk.JWK.from_pem(details.private_key.encode())
-            token = jwt.JWT(header={"alg": "ES256", "kid": details.key_id}, claims=claims)
-            token.make_signed_token(key)
-        except (JWException, ValueError, TypeError) as error:
-            raise UpstreamFailed(
-                "private_key_unusable", "SignInWithApple Error - the private key is unusable"
-            ) from error
+            token.make_signed_token(apple_key(details.private_key))
+        except ValueError as error:
+            words = "SignInWithApple Error - the private key is unusable"
+            raise UpstreamFailed("private_key_unusable", words) from error
         return str(token.serialize())
 
     def more_claims(
         self, signin: SignIn, claims: VerifiedIdToken, access_token: str, endpoints: Endpoints, exchange: Exchange
     ) -> dict[str, Any]:
         return _apple_name(signin.answer.get("user"))
+
+
+def apple_key(text: str) -> jwk.JWK:
+    """Return the key of a .p8 file; raise ValueError for anything but an EC P-256 private key.
+
+    Cognito takes only what stands between the file's first and last line, so configurations made for it have no more.
+    """
+    try:
+        der = base64.b64decode(re.sub(r"-----[A-Z ]+-----|\s", "", text), validate=True)
+        key = load_der_private_key(der, password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError("not a private key") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ValueError("not an EC P-256 private key")
+    return jwk.JWK.from_pyca(key)
 
 
 def _apple_name(field: str) -> dict[str, Any]:
@@ -226,6 +229,10 @@ class AmazonUpstream(PlainOAuthUpstream):
     def url(self, name: str) -> str:
         return AMAZON[name]
 
+    def authorization(self, signin: SignIn, exchange: Exchange) -> tuple[str, dict[str, str]]:
+        endpoint, own = super().authorization(signin, exchange)
+        return endpoint, own | new_verifier(signin)
+
     def token_error(self, status: int, code: str, description: str) -> str:
         return f"LoginWithAmazon Error - {status} {code} {description}".strip()
 
@@ -240,8 +247,19 @@ class FacebookUpstream(PlainOAuthUpstream):
     def url(self, name: str) -> str:
         return FACEBOOK[name].format(version=quote(self.details.api_version or FACEBOOK_VERSION, safe=""))
 
+    def complete(self, request: HttpRequest, signin: SignIn) -> ExternalIdentity:
+        # what the person denies comes as ``error``, what the dialog itself refuses as ``error_code`` and its message
+        if signin.answer.get("error_code") and not signin.answer.get("error"):
+            code, words = (relayed(signin.answer.get(name)) for name in ("error_code", "error_message"))
+            signin.steps.note("answered with an error", error=code, description=words)
+            raise UpstreamFailed("provider_error", f"Facebook Error - {code} {words}".strip())
+        return super().complete(request, signin)
+
+    def _read(self, answer: Answer, what: str, signin: SignIn) -> dict[str, Any]:
+        return _noted(signin, super()._read(answer, what, signin), "type", "code", "error_subcode")
+
     def profile_url(self, access_token: str) -> str:
-        fields = dict.fromkeys(["id", *(name for name in mapped_claims(self.provider) if name != "access_token")])
+        fields = dict.fromkeys(["id", *(name for name in mapped_claims(self.provider) if name not in TOKENS)])
         # for apps that require it, and an attacker's access token is then no use (Graph API, Securing Graph API Calls)
         secret = self.details.client_secret.encode()
         proof = hmac.new(secret, access_token.encode(), hashlib.sha256).hexdigest()

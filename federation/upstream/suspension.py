@@ -40,7 +40,7 @@ def require_answering(host: str) -> None:
 def failed(host: str) -> None:
     """Count a call to which ``host`` gave no answer at all."""
     with _lock:
-        while len(_records) >= MAX_HOSTS:
+        while host not in _records and len(_records) >= MAX_HOSTS:
             del _records[next(iter(_records))]
         record = _records.setdefault(host, _Record())
         record.failures += 1

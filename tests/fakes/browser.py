@@ -1,18 +1,47 @@
-"""A browser between Userpool's test client and a fake that listens on a socket: it carries redirects over."""
+"""Between Userpool and a fake that listens on a socket: a provider's registration, and a browser that carries
+redirects over from Django's test client.
+"""
 
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 from django.http import HttpResponse
 from django.test import Client
 
+from accounts.models import AppClient, IdentityProvider, UserPool
+from tests import factories
 from tests.browser_like import FORM
+from tests.fakes.oidc import OidcIdp
+
+
+def register(
+    idp: OidcIdp,
+    pool: UserPool,
+    *clients: AppClient,
+    name: str = "Corp",
+    details: dict[str, str] | None = None,
+    **values: Any,
+) -> IdentityProvider:
+    """Make ``idp`` a provider of ``pool`` and of ``clients``; ``details`` are laid over its ProviderDetails."""
+    registration = {
+        "client_id": idp.client_id,
+        "client_secret": idp.client_secret,
+        "oidc_issuer": idp.issuer,
+        "authorize_scopes": "openid email",
+        "attributes_request_method": "GET",
+    }
+    values = {"attribute_mapping": {"email": "email", "email_verified": "email_verified"}} | values
+    provider = factories.make_oidc_provider(pool, name, provider_details=registration | (details or {}), **values)
+    for client in clients:
+        client.identity_providers.add(provider)
+    return provider
 
 
 def at_provider(response: HttpResponse) -> str:
     """Follow a redirect to the provider and return where the provider sends the browser back to."""
     assert response.status_code == 302, (response.status_code, response.content[:500])
-    answer = httpx.get(response["Location"], follow_redirects=False)
+    answer = httpx.get(response["Location"], verify=False)  # noqa: S501 - a fake's own certificate
     assert answer.status_code == 302, answer.text
     return answer.headers["Location"]
 

@@ -2,13 +2,17 @@
 joserfc's signatures; each part of an answer can be replaced.
 """
 
+import base64
+import hashlib
+import json
 import secrets
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-from joserfc import jws, jwt
+from joserfc import jws
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey, RSAKey
 
 from tests.fakes.server import Call, FakeServer, Reply
@@ -26,7 +30,8 @@ def key(name: str = "one", kind: str = "RSA") -> Key:
             case "RSA":
                 _keys[name] = RSAKey.generate_key(2048, parameters)
             case "weak RSA":
-                _keys[name] = RSAKey.generate_key(1024, parameters)
+                with warnings.catch_warnings(action="ignore"):  # that it is weak
+                    _keys[name] = RSAKey.generate_key(1024, parameters)
             case "Ed25519":
                 _keys[name] = OKPKey.generate_key("Ed25519", parameters)
             case _:
@@ -34,8 +39,14 @@ def key(name: str = "one", kind: str = "RSA") -> Key:
     return _keys[name]
 
 
+def signed(payload: str, header: dict[str, Any], by: Key) -> str:
+    """Return ``payload`` as a JWS, be it claims or not."""
+    registry = jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+    return jws.serialize_compact(header, payload.encode(), by, registry=registry)
+
+
 class OidcIdp(FakeServer):
-    """An OpenID Provider with one client and one user."""
+    """An OpenID Provider with one client and one user, or with one for each login_hint."""
 
     client_id = "userpool"
     client_secret = "upstream-secret"
@@ -53,6 +64,9 @@ class OidcIdp(FakeServer):
         self.header: dict[str, Any] = {}
         self.user: dict[str, Any] = {"sub": "ada", "email": "ada@corp.example.test", "email_verified": True}
         """What userInfo says."""
+        self.by_hint = False
+        """Whether login_hint is the ``sub`` of who signs in."""
+        self.bearers: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, Any] = {}
         """Laid over the token response; None takes a member out."""
         self.answer: dict[str, str] = {}
@@ -93,14 +107,17 @@ class OidcIdp(FakeServer):
 
     def token(self, call: Call) -> Reply:
         asked = self.grants.pop(call.form.get("code", ""), None)
-        if asked is None:
+        if asked is None or not self.fits(asked, call.form):
             return Reply({"error": "invalid_grant", "error_description": "The code is not known."}, 400)
         access_token = secrets.token_urlsafe(16)
+        user = self.user
+        if self.by_hint:
+            user = self.bearers[access_token] = self.user | {"sub": asked["login_hint"]}
         now = int(time.time())
         claims = {
             "iss": self.issuer,
             "aud": self.client_id,
-            "sub": self.user["sub"],
+            "sub": user["sub"],
             "iat": now,
             "exp": now + 300,
             "nonce": asked.get("nonce"),
@@ -112,15 +129,23 @@ class OidcIdp(FakeServer):
         answer = {"access_token": access_token, "token_type": "Bearer", "id_token": make(claims, header)} | self.tokens
         return Reply({name: value for name, value in answer.items() if value is not None})
 
-    def signed(self, claims: dict[str, Any], header: dict[str, Any]) -> str:
-        return jwt.encode(
-            header, claims, self.key, registry=jws.JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+    @staticmethod
+    def fits(asked: dict[str, str], form: dict[str, str]) -> bool:
+        """Whether the code is redeemed by who asked for it (RFC 6749 4.1.3, RFC 7636 4.6)."""
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        return asked.get("code_challenge", challenge) == challenge and (
+            asked.get("redirect_uri", form["redirect_uri"]) == form["redirect_uri"]
         )
 
+    def signed(self, claims: dict[str, Any], header: dict[str, Any]) -> str:
+        return signed(json.dumps(claims), header, self.key)
+
     def userinfo(self, call: Call) -> Reply:
-        if not call.headers.get("authorization", "").startswith("Bearer "):
+        scheme, _, token = call.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer":
             return Reply({"error": "invalid_token"}, 401)
-        return Reply(self.user)
+        return Reply(self.bearers.get(token, self.user))
 
     def jwks(self, call: Call) -> Reply:
         return Reply(KeySet(self.published).as_dict(private=False))

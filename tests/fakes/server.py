@@ -5,14 +5,23 @@ behaviour gets the Handler itself, to write what no honest server would.
 """
 
 import json
+import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,11 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # fifty browsers at once must not wait for their connection
+
+
 class FakeServer:
     """A server on a free port of this machine. Use it as a context manager."""
 
@@ -96,8 +110,7 @@ class FakeServer:
         self.arrived = Event()
         """Set when a request begins to hang."""
         handler = type("BoundHandler", (Handler,), {"fake": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.base = f"{'https' if tls else 'http'}://{host}:{self._server.server_port}"
@@ -145,3 +158,65 @@ class FakeServer:
     def wait_for_arrival(self) -> None:
         """Wait until a request hangs."""
         assert self.arrived.wait(60)
+
+
+# --- behaviours
+
+
+def hang(handler: Handler) -> None:
+    """Take the request and answer nothing until the test is over."""
+    handler.fake.released.wait(60)
+    handler.close_connection = True
+
+
+def hang_up(handler: Handler) -> None:
+    """Close the connection without a word."""
+    handler.close_connection = True
+
+
+def reset(handler: Handler) -> None:
+    """Break the connection off: a RST instead of a FIN."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+    handler.close_connection = True
+
+
+def dribble(head: bytes, piece: bytes) -> Callable[[Handler], None]:
+    """Send ``head``, then ``piece`` again and again for ten seconds; the end of it never comes."""
+
+    def behaviour(handler: Handler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(head)
+        handler.wfile.flush()
+        for _ in range(500):
+            handler.wfile.write(piece)
+            handler.wfile.flush()
+            if handler.fake.released.wait(0.02):
+                break
+
+    return behaviour
+
+
+def tls(folder: Path, *names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return what a server speaks TLS with under a certificate that it signed itself, and a client that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fake")])
+    alternatives = [x509.DNSName(name) for name in names]
+    alternatives.append(x509.IPAddress(ip_address("127.0.0.1")))
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public, private = folder / "certificate.pem", folder / "key.pem"
+    public.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(public, private)
+    return server, ssl.create_default_context(cafile=public)

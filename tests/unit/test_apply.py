@@ -21,7 +21,7 @@ import yaml
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from accounts import authentication, signing
+from accounts import authentication, linking, signing
 from accounts.models import (
     AppClient,
     AuditEvent,
@@ -897,3 +897,91 @@ def test_a_batch_of_new_users_costs_statements_for_the_batch_and_one_audit_row_e
         apply(whole(Users=many))
     with django_assert_max_num_queries(50):
         assert apply(whole(Users=many)) == "no changes\n"
+
+
+# --- links by a claim (AdminLinkProviderForUser, W 11.4)
+
+
+def linked(**fields: Any) -> dict[str, Any]:
+    """WHOLE with one identity of its user at Corp."""
+    return user(Identities=[{"ProviderName": "Corp", "UserId": "u1"} | fields])
+
+
+def first_sign_in(subject: str, **claims: Any) -> PoolUser:
+    """Somebody comes from Corp."""
+    provider = IdentityProvider.objects.get(provider_name="Corp")
+    identity = linking.ExternalIdentity(provider, subject, {"sub": subject} | claims, "https://idp.example.com")
+    return linking.resolve_user(identity, AppClient.objects.get())
+
+
+def test_an_identity_is_linked_by_its_subject_or_by_another_claim(apply: Any) -> None:
+    apply(linked(ProviderAttributeName="Cognito_Subject"))
+    link = PoolUser.objects.get().identities.get()
+    assert (link.claim, link.subject) == ("", "u1")
+    assert apply(linked()) == "no changes\n", "the subject is what is meant without a name"
+    document = linked(ProviderAttributeName="email", UserId="ada@corp.example.com")
+    apply(document)  # in place of the subject, which links nobody any more
+    link = PoolUser.objects.get().identities.get()
+    assert (link.claim, link.subject, link.primary) == ("email", "ada@corp.example.com", False)
+    assert apply(document) == "no changes\n"
+    ada = PoolUser.objects.get()
+    assert first_sign_in("u7", email="ada@corp.example.com", email_verified=True) == ada
+
+
+def test_the_file_of_a_link_that_was_pinned_since_changes_nothing(apply: Any) -> None:
+    """The link by a claim became one by subject at the first sign-in; the file still names the claim."""
+    document = linked(ProviderAttributeName="upn", UserId="ada@corp")
+    apply(document)
+    ada = first_sign_in("u7", upn="ada@corp")
+    assert apply(document) == "no changes\n"
+    link = ada.identities.get()
+    assert (link.claim, link.subject, link.issuer) == ("", "u7", "https://idp.example.com")
+    assert first_sign_in("u8", upn="ada@corp") != ada, "the link does not wait again"
+
+
+def test_another_value_for_a_link_that_was_pinned_is_another_link(apply: Any) -> None:
+    apply(linked(ProviderAttributeName="upn", UserId="ada@corp"))
+    ada = first_sign_in("u7", upn="ada@corp")
+    apply(linked(ProviderAttributeName="upn", UserId="grace@corp"))
+    assert list(ada.identities.values_list("claim", "subject")) == [("upn", "grace@corp")]
+
+
+def test_two_links_of_one_provider_stay_apart_when_one_is_pinned(apply: Any) -> None:
+    identities = [
+        {"ProviderName": "Corp", "UserId": "u1"},
+        {"ProviderName": "Corp", "UserId": "ada@corp", "ProviderAttributeName": "upn"},
+    ]
+    apply(user(Identities=identities))
+    ada = first_sign_in("u7", upn="ada@corp")
+    assert apply(user(Identities=identities)) == "no changes\n"
+    assert sorted(ada.identities.values_list("claim", "subject")) == [("", "u1"), ("", "u7")]
+
+
+@pytest.mark.parametrize("name", ["Google", "Facebook", "LoginWithAmazon"])
+def test_a_social_identity_is_linked_by_its_subject(apply: Any, name: str) -> None:
+    provider = {
+        "ProviderName": name,
+        "ProviderType": name,
+        "ProviderDetails": {"client_id": "c", "client_secret": "s", "authorize_scopes": "openid email"},
+    }
+    identity = {"ProviderName": name, "UserId": "ada@example.com", "ProviderAttributeName": "email"}
+    document = user(Identities=[identity]) | {"IdentityProviders": [*WHOLE["IdentityProviders"], provider]}
+    words = refusal(apply, document)
+    assert "Users[0].Identities: ada@example.com: ProviderAttributeName must be Cognito_Subject here." in words
+    identity["ProviderAttributeName"] = "Cognito_Subject"
+    apply(document)
+    assert PoolUser.objects.get().identities.get().claim == ""
+
+
+def test_what_a_user_came_from_is_a_subject(apply: Any) -> None:
+    document = linked(ProviderAttributeName="email", Primary=True)
+    assert "Users[0].Identities: u1: ProviderAttributeName must be Cognito_Subject" in refusal(apply, document)
+
+
+def test_a_claim_value_links_one_user(apply: Any) -> None:
+    identity = {"ProviderName": "Corp", "UserId": "x@corp.example.com", "ProviderAttributeName": "email"}
+    users = [{"Username": name, "Identities": [identity]} for name in ("ada", "bob")]
+    assert "has the same" in refusal(apply, whole(Users=users))
+    other = [users[0], {"Username": "bob", "Identities": [identity | {"ProviderAttributeName": "upn"}]}]
+    apply(whole(Users=other))
+    assert apply(whole(Users=other)) == "no changes\n"

@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts import authentication, passwords, sessions, throttling
+from accounts import authentication, linking, passwords, sessions, throttling
 from accounts.authentication import Refusal, SignInRefused, authenticate, find_user
 from accounts.models import PoolUser, RefreshToken, SignInSession, SignInThrottle, UserPool
 from accounts.models.grants import Grant, Subject, new_id
@@ -455,3 +455,54 @@ def test_an_imported_hash_is_replaced_but_never_over_a_newer_password(pool: User
     PoolUser.objects.filter(pk=user.pk).update(password=reset)
     assert signing_in.check_password(factories.PASSWORD), "by the hash that was read"
     assert PoolUser.objects.get(pk=user.pk).password == reset
+
+
+# --- a user who came from an identity provider (W 11.1)
+
+
+def came_from_a_provider(pool: UserPool, email: str) -> PoolUser:
+    provider = factories.make_oidc_provider(
+        pool, attribute_mapping={"email": "email", "email_verified": "email_verified"}
+    )
+    claims = {"sub": "u1", "email": email, "email_verified": True}
+    return linking.resolve_user(linking.ExternalIdentity(provider, "u1", claims), factories.make_client(pool))
+
+
+@pytest.mark.parametrize("rules", [{"username_attributes": ["email"]}, {"alias_attributes": ["email"]}])
+def test_a_password_makes_a_federated_user_a_local_one_as_well(cheap_hash: list[str], rules: dict[str, Any]) -> None:
+    """AdminSetUserPassword: EXTERNAL_PROVIDER becomes CONFIRMED, and the user signs in here by name and by alias."""
+    pool = factories.make_pool(**rules)
+    user = came_from_a_provider(pool, "Eve@example.test")
+    assert attempt(pool, "eve@example.test", factories.PASSWORD) == Refusal.INCORRECT
+    assert attempt(pool, user.username, "") == Refusal.INCORRECT
+    authentication.set_password(user, factories.PASSWORD)
+    user.refresh_from_db()
+    assert user.status == UserStatus.CONFIRMED
+    assert attempt(pool, "eve@example.test", factories.PASSWORD) == user
+    assert attempt(pool, "corp_u1", factories.PASSWORD) == user
+    assert user.identities.get().primary
+
+
+@pytest.mark.parametrize("rules", [{"username_attributes": ["email"]}, {"alias_attributes": ["email"]}])
+def test_a_federated_user_gets_no_password_while_another_signs_in_by_the_same_alias(
+    cheap_hash: list[str], rules: dict[str, Any]
+) -> None:
+    pool = factories.make_pool(**rules)
+    local = factories.make_user(pool)
+    user = came_from_a_provider(pool, "ada@example.test")
+    with pytest.raises(ValidationError, match="Another user of this pool signs in with the same email"):
+        authentication.set_password(user, "Another-horse-8")
+    user.refresh_from_db()
+    assert user.status == UserStatus.EXTERNAL_PROVIDER
+    assert not user.has_usable_password()
+    assert attempt(pool, "ada@example.test", factories.PASSWORD) == local
+    local.delete()
+    authentication.set_password(user, "Another-horse-8")
+    assert attempt(pool, "ada@example.test", "Another-horse-8") == user
+
+
+def test_a_temporary_password_of_a_federated_user_is_one(pool: UserPool, cheap_hash: list[str]) -> None:
+    user = came_from_a_provider(pool, "eve@example.test")
+    authentication.set_password(user, factories.PASSWORD, temporary=True)
+    user.refresh_from_db()
+    assert user.status == UserStatus.FORCE_CHANGE_PASSWORD

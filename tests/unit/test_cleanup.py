@@ -15,13 +15,16 @@ from celery import current_app
 from django.conf import settings
 from django.utils import timezone
 
-from accounts import cleanup, signing, tasks
+from accounts import cleanup, opaque, pauses, signing, tasks
 from accounts.models import (
     AppClient,
     AuthorizationCode,
+    IdentityProvider,
     PoolUser,
     RefreshToken,
+    SignInAttempt,
     SigningKey,
+    SignInRequest,
     SignInSession,
     SignInThrottle,
     UserPool,
@@ -132,6 +135,8 @@ def test_the_limit_bounds_a_run_and_batches_add_up(app_client: AppClient, user: 
         "SignInSession": 0,
         "SignInThrottle": 0,
         "SigningKey": 0,
+        "SignInAttempt": 0,
+        "SignInRequest": 0,
     }
     assert cleanup.purge_expired(batch=2)["RefreshToken"] == 9
     assert not AuthorizationCode.objects.exists()
@@ -147,7 +152,11 @@ def test_running_it_again_changes_nothing(app_client: AppClient, user: PoolUser)
 def test_every_scheduled_job_is_a_task_that_exists() -> None:
     current_app.loader.import_default_modules()
     scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
-    assert scheduled == {"accounts.tasks.purge_expired", "accounts.tasks.rotate_signing_keys"}
+    assert scheduled == {
+        "accounts.tasks.purge_expired",
+        "accounts.tasks.purge_paused_sign_ins",
+        "accounts.tasks.rotate_signing_keys",
+    }
     assert scheduled <= set(current_app.tasks)
 
 
@@ -176,3 +185,58 @@ def test_a_pool_that_cannot_rotate_does_not_stop_the_others(
     assert tasks.rotate_signing_keys() == 2
     assert other.signing_keys.count() == 4
     assert pool.pk in caplog.text
+
+
+# --- sign-ins through identity providers
+
+
+def make_paused(provider: IdentityProvider, expires_in: timedelta, consumed: bool = False) -> SignInRequest:
+    now, state = timezone.now(), opaque.random_token()
+    pauses.put_away(provider.user_pool, provider, state, opaque.random_token(), "client_id=x", {"nonce": "n"})
+    rows = SignInRequest.objects.filter(digest=opaque.digest(state))
+    rows.update(expires_at=now + expires_in, consumed_at=now if consumed else None)
+    return rows.get()
+
+
+@pytest.mark.parametrize("consumed", [False, True])
+def test_a_paused_sign_in_stays_for_its_five_minutes_and_no_longer(pool: UserPool, consumed: bool) -> None:
+    """Consumed, it is how a replay is told from a state that was never ours (RFC 9700 4.7)."""
+    provider = factories.make_oidc_provider(pool)
+    live = make_paused(provider, pauses.LIFETIME, consumed)
+    make_paused(provider, -SECOND, consumed)
+    assert tasks.purge_paused_sign_ins() == 1
+    assert SignInRequest.objects.get() == live
+    SignInRequest.objects.update(expires_at=timezone.now())
+    assert cleanup.purge_expired()["SignInRequest"] == 1
+    assert not SignInRequest.objects.exists()
+
+
+def test_a_fresh_pause_is_gone_after_five_minutes(pool: UserPool) -> None:
+    provider = factories.make_oidc_provider(pool)
+    pauses.put_away(pool, provider, opaque.random_token(), opaque.random_token(), "client_id=x", {})
+    row = SignInRequest.objects.get()
+    assert row.expires_at - row.created_at == timedelta(minutes=5)
+
+
+def test_any_number_of_paused_sign_ins_goes_in_batches(pool: UserPool) -> None:
+    """Anybody may begin a sign-in and never come back."""
+    provider = factories.make_oidc_provider(pool)
+    for _ in range(7):
+        make_paused(provider, -SECOND)
+    assert cleanup.purge_paused(batch=2) == 7
+    assert cleanup.purge_paused(batch=2) == 0
+
+
+def test_sign_ins_that_nobody_finished_are_looked_for_every_minute() -> None:
+    entries = settings.CELERY_BEAT_SCHEDULE.values()
+    (schedule,) = [one["schedule"] for one in entries if one["task"].endswith("purge_paused_sign_ins")]
+    assert schedule.minute == set(range(60))
+
+
+def test_an_attempt_is_kept_for_thirty_days(pool: UserPool) -> None:
+    now = timezone.now()
+    for name, age in (("young", 30 * DAY - HOUR), ("old", 30 * DAY + SECOND)):
+        row = SignInAttempt.objects.create(user_pool=pool, provider_name=name, outcome="refused")
+        SignInAttempt.objects.filter(pk=row.pk).update(at=now - age)
+    assert cleanup.purge_expired()["SignInAttempt"] == 1
+    assert SignInAttempt.objects.get().provider_name == "young"

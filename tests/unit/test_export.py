@@ -15,7 +15,7 @@ import pytest
 import yaml
 from django.core.management import CommandError, call_command
 
-from accounts import authentication
+from accounts import authentication, linking
 from accounts.models import (
     AppClient,
     AppClientSecret,
@@ -250,3 +250,39 @@ def test_the_number_of_statements_does_not_grow_with_the_users(
         factories.make_user(full, f"user{number}", password=None, attributes={"family_name": "x"})
     with django_assert_max_num_queries(24):
         run(POOL_ID)
+
+
+def test_a_link_by_a_claim_comes_back_as_one(full: UserPool, tmp_path: Path) -> None:
+    """AdminLinkProviderForUser: ProviderAttributeName; the subject itself needs none."""
+    ada = PoolUser.objects.get(username="ada")
+    corp = IdentityProvider.objects.get()
+    linking.link(ada, corp, "ada@corp.example.com", "email")
+    identities = yaml.safe_load(run(POOL_ID))["Users"][0]["Identities"]
+    assert [one.get("ProviderAttributeName") for one in identities] == [None, "email"]
+    assert identities[1]["UserId"] == "ada@corp.example.com"
+    path = tmp_path / "pool.yaml"
+    path.write_text(run(POOL_ID))
+    before = sorted(ada.identities.values_list("claim", "subject", "issuer", "primary", "date_created"))
+    assert apply(path).endswith("no changes\n")
+    UserPool.objects.all().update(deletion_protection=False)
+    UserPool.objects.get().delete()
+    apply(path)
+    ada = PoolUser.objects.get(username="ada")
+    after = sorted(ada.identities.values_list("claim", "subject", "issuer", "primary", "date_created"))
+    assert [row[:4] for row in after] == [row[:4] for row in before]
+    assert run(POOL_ID) == path.read_text()
+
+
+def test_a_file_from_before_a_link_was_pinned_changes_nothing_afterwards(full: UserPool, tmp_path: Path) -> None:
+    ada = PoolUser.objects.get(username="ada")
+    corp = IdentityProvider.objects.get()
+    linking.link(ada, corp, "ada@corp.example.com", "email")
+    path = tmp_path / "pool.yaml"
+    path.write_text(run(POOL_ID))
+    claims = {"sub": "u9", "email": "ada@corp.example.com"}
+    client = AppClient.objects.get(name="web")
+    assert linking.resolve_user(linking.ExternalIdentity(corp, "u9", claims), client) == ada
+    exported = run(POOL_ID)
+    apply(path)
+    assert [(one.claim, one.subject) for one in ada.identities.all()] == [("", "u1"), ("", "u9")]
+    assert "u9" in exported
