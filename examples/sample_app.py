@@ -4,7 +4,8 @@
 
 It knows nothing of the server but its issuer: all else comes from discovery (OpenID Connect Discovery 4), so it works
 with any issuer whose clients use the code flow, Amazon Cognito's among them. A client secret, if the client has one,
-comes from SAMPLE_CLIENT_SECRET. The protocol is OpenID Connect Core 3.1 with RFC 7636, in the order of that section.
+comes from SAMPLE_CLIENT_SECRET. The protocol is OpenID Connect Core 3.1 with RFC 7636, in the order of that section;
+``--provider Corp`` adds a button that leads to an identity provider of the pool at once (Cognito's identity_provider).
 
 For demonstration: sign-ins live in the memory of one process, refresh tokens are not used, and it speaks http.
 """
@@ -86,8 +87,16 @@ def encoded(value: bytes) -> str:
 class RelyingParty:
     """The client's half of OpenID Connect, for one issuer and one client."""
 
-    def __init__(self, issuer: str, client_id: str, own_url: str, client_secret: str = "") -> None:
+    def __init__(
+        self,
+        issuer: str,
+        client_id: str,
+        own_url: str,
+        client_secret: str = "",
+        providers: dict[str, str] | None = None,
+    ) -> None:
         self.issuer, self.client_id, self.own_url = issuer, client_id, own_url
+        self.providers = providers or {}  # of the pool: the name that the pool knows, the name that people know
         self.http = httpx.Client(timeout=10, auth=(client_id, client_secret) if client_secret else None)
         self.redirect_uri = f"{own_url}/callback"
         self.configuration: dict[str, Any] = {}
@@ -101,8 +110,8 @@ class RelyingParty:
             self.configuration = found
         return self.configuration
 
-    def authorize_url(self, attempt: Attempt) -> str:
-        """OpenID Connect Core 3.1.2.1, RFC 7636 4.3."""
+    def authorize_url(self, attempt: Attempt, provider: str = "") -> str:
+        """OpenID Connect Core 3.1.2.1, RFC 7636 4.3; Cognito's identity_provider passes over the pool's own page."""
         query = {
             "response_type": "code",
             "client_id": self.client_id,
@@ -113,6 +122,8 @@ class RelyingParty:
             "code_challenge": attempt.challenge,
             "code_challenge_method": "S256",
         }
+        if provider:
+            query["identity_provider"] = provider
         return f"{self.discover()['authorization_endpoint']}?{urlencode(query)}"
 
     def sign_out_url(self) -> str:
@@ -222,9 +233,28 @@ TIMES = {"exp", "iat", "auth_time", "nbf", "updated_at"}
 
 def shown(name: str, value: Any) -> str:
     if name in TIMES and isinstance(value, int):
-        moment = datetime.fromtimestamp(value, UTC)
-        return f'{value} <time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment:%d %b %Y, %H:%M:%S} UTC</time>'
+        return f"{value} {moment(value)}"
+    if name == "dateCreated" and str(value).isdecimal() and len(str(value)) < 15:  # of identities: milliseconds
+        return f"{value} {moment(int(value) // 1000)}"
+    if name == "identities" and (entries := identities(value)):
+        return "".join(f'<div class="entry">{table(entry)}</div>' for entry in entries)
     return escape(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def identities(value: Any) -> list[dict[str, Any]]:
+    """Return where a federated user comes from: a list in the ID token, JSON in a string at Cognito's userInfo."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return []
+    known = isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+    return list(value) if known else []
+
+
+def moment(seconds: int) -> str:
+    when = datetime.fromtimestamp(seconds, UTC)
+    return f'<time datetime="{when:%Y-%m-%dT%H:%M:%SZ}">{when:%d %b %Y, %H:%M:%S} UTC</time>'
 
 
 def table(claims: dict[str, Any]) -> str:
@@ -237,7 +267,11 @@ def card(title: str, note: str, claims: dict[str, Any], raw: str = "") -> str:
     return f'<section class="card"><h2>{title}</h2><p class="note">{note}</p>{table(claims)}{details}</section>'
 
 
-def welcome_page(issuer: str) -> str:
+def welcome_page(issuer: str, providers: dict[str, str]) -> str:
+    others = "".join(
+        f'<a class="quiet" href="/sign-in?{escape(urlencode({"provider": name}))}">Sign in with {escape(label)}</a>'
+        for name, label in providers.items()
+    )
     body = f"""<div class="hero">
 <h1>Sign in to see your tokens</h1>
 <p class="lead">An app of yours, as small as it can be: it never sees a password, and believes no token that it has not
@@ -247,7 +281,7 @@ verified.</p>
 <li><strong>The app redeems the code</strong><span>with PKCE, so that nobody else can.</span></li>
 <li><strong>The tokens are verified</strong><span>against the issuer's published keys, and shown to you.</span></li>
 </ol>
-<p><a class="button" href="/sign-in">Sign in</a></p>
+<p class="ways"><a class="button" href="/sign-in">Sign in</a>{others}</p>
 <p class="issuer">Issuer <code>{escape(issuer)}</code></p>
 </div>"""
     return PAGE.format(title="Welcome", action="", body=body)
@@ -360,11 +394,14 @@ class SampleApp:
 
     def home(self, query: dict[str, str], cookies: dict[str, str]) -> Answer:
         user = self.signed_in.get(cookies.get("sample_session", ""))
-        return Answer(signed_in_page(user) if user else welcome_page(self.party.issuer))
+        return Answer(signed_in_page(user) if user else welcome_page(self.party.issuer, self.party.providers))
 
     def sign_in(self, query: dict[str, str], cookies: dict[str, str]) -> Answer:
+        provider = query.get("provider", "")
+        if provider and provider not in self.party.providers:
+            raise SignInError("There is no such way to sign in")
         attempt = Attempt(browser=secrets.token_urlsafe(24))
-        location = self.party.authorize_url(attempt)
+        location = self.party.authorize_url(attempt, provider)
         self._keep(self.attempts, attempt.state, attempt)
         return Answer.redirect(location, cookie("sample_attempt", attempt.browser, 600))
 
@@ -415,10 +452,14 @@ def main() -> int:
     parser.add_argument("--issuer", required=True, help="such as http://localhost:8000/eu-west-1_Demo00001")
     parser.add_argument("--client-id", required=True)
     parser.add_argument("--port", type=int, default=8001)
+    words = "an identity provider of the pool that gets a button of its own; may be repeated"
+    parser.add_argument("--provider", action="append", default=[], metavar="NAME[=LABEL]", help=words)
     options = parser.parse_args()
     own_url = f"http://localhost:{options.port}"
     secret = os.environ.get("SAMPLE_CLIENT_SECRET", "")
-    app = SampleApp(RelyingParty(options.issuer.rstrip("/"), options.client_id, own_url, secret))
+    named = (given.partition("=") for given in options.provider)
+    providers = {name: label or name for name, _, label in named}
+    app = SampleApp(RelyingParty(options.issuer.rstrip("/"), options.client_id, own_url, secret, providers))
     try:
         server = make_server("127.0.0.1", options.port, app, Server, QuietHandler)
         link = app.prepared_link()

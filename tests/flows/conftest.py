@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests import needs
 from tests.flows import apps, pools
 from tests.flows.person import Person
-from tests.flows.server import Deployment, Server, deployment, serving
+from tests.flows.server import Deployment, Server, certificate, deployment, serving
 from tests.flows.single_page import SinglePageApp
 
 DOMAIN_SUFFIX = "auth.localhost"
@@ -47,14 +47,16 @@ def journeys(tmp_path_factory: pytest.TempPathFactory, browser_app: tuple[str, P
 @pytest.fixture(scope="session")
 def server(journeys: Deployment) -> Iterator[Server]:
     """Userpool over http, the pool's endpoints under its issuer."""
-    with serving(journeys, pools.POOL_ID) as running:
+    with serving(journeys, pools.POOL_ID, USERPOOL_UPSTREAM_ALLOW_PRIVATE="1") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def secure_server(journeys: Deployment) -> Iterator[Server]:
     """Userpool over https, the pool on a domain of its own: the host split of Cognito (W 1.1)."""
-    with serving(journeys, pools.POOL_ID, https=True, domain_suffix=DOMAIN_SUFFIX) as running:
+    # it calls itself where one pool is another one's identity provider, and then trusts its own certificate
+    upstream = {"USERPOOL_UPSTREAM_ALLOW_PRIVATE": "1", "SSL_CERT_FILE": str(certificate(journeys.folder))}
+    with serving(journeys, pools.POOL_ID, https=True, domain_suffix=DOMAIN_SUFFIX, **upstream) as running:
         yield running
 
 

@@ -22,22 +22,27 @@ class Person:
 
     def open(self, link: str, until: str, username: str = pools.USERNAME, password: str = pools.PASSWORD) -> str:
         """Follow ``link`` until the browser is sent to an address that begins with ``until``; return that address."""
-        response = self._follow(self.browser.get(link), until)
+        response = self.visit(link, until)
         if isinstance(response, httpx.Response):
             assert response.status_code == 200, f"{response.url}: {response.status_code}\n{response.text}"
             self.signed_in += 1
-            response = self._follow(self._fill_in(response, username=username, password=password), until)
+            response = self.submit(response, until, username=username, password=password)
         assert isinstance(response, str), f"stopped at {response.url}\n{response.text}"
         return response
 
-    def _fill_in(self, page: httpx.Response, **fields: str) -> httpx.Response:
-        form = re.search(r'<form method="post" action="([^"]+)">(.*?)</form>', page.text, re.DOTALL)
+    def visit(self, link: str, until: str) -> httpx.Response | str:
+        """Follow ``link`` to a page, and return that, or to an address that begins with ``until``."""
+        return self._follow(self.browser.get(link), until)
+
+    def submit(self, page: httpx.Response, until: str, **fields: str) -> httpx.Response | str:
+        """Send the form of ``page`` with ``fields`` and go on as ``visit`` does."""
+        form = re.search(r'<form [^>]*\baction="([^"]+)"[^>]*>(.*?)</form>', page.text, re.DOTALL)
         assert form, page.text
         hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form[2])
         sent = {name: html.unescape(value) for name, value in hidden}
         target = urljoin(str(page.url), html.unescape(form[1]))
         origin = f"{page.url.scheme}://{page.url.netloc.decode()}"  # as browsers send it with every form
-        return self.browser.post(target, data=sent | fields, headers={"Origin": origin})
+        return self._follow(self.browser.post(target, data=sent | fields, headers={"Origin": origin}), until)
 
     def _follow(self, response: httpx.Response, until: str) -> httpx.Response | str:
         for _ in range(HOPS):

@@ -56,6 +56,22 @@ MACHINE = AppClient("1machineclientofjourneys", "1" + "m" * 50, "cognito")
 MACHINE_OIDC = AppClient("2machineclientofjourneys", "2" + "m" * 50, "oidc")
 MACHINES = (MACHINE, MACHINE_OIDC)
 ELLIPTIC = AppClient("3ellipticclientofjourneys", "", "oidc")
+MAPPED = ("email", "email_verified", "given_name", "family_name")
+ATTRIBUTES_IN_TOKENS = {name: ATTRIBUTES[name] for name in MAPPED} | {"email_verified": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An OpenID Provider, and how a pool is registered there."""
+
+    name: str
+    issuer: str
+    client: AppClient
+    method: str = "GET"
+    """How userInfo is asked for attributes."""
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def pool_file(browser_app: str) -> dict[str, Any]:
@@ -86,9 +102,52 @@ def elliptic_pool_file() -> dict[str, Any]:
     }
 
 
-def _user() -> dict[str, Any]:
+def federated_pool_file(pool_id: str, app: AppClient, providers: list[Provider], domain: str = "") -> dict[str, Any]:
+    """Return a pool whose ``app`` signs users in through ``providers`` and has none of its own."""
+    return {
+        "UserPool": {"Id": pool_id, "Name": "Federated journeys"} | ({"Domain": domain} if domain else {}),
+        "IdentityProviders": [_provider(provider) for provider in providers],
+        "UserPoolClients": [
+            _client(app, ["code"], SCOPE.split())
+            | {"CallbackURLs": [CALLBACK], "LogoutURLs": [LOGOUT]}
+            | {"SupportedIdentityProviders": [provider.name for provider in providers]}
+        ],
+    }
+
+
+def corporate_pool_file(
+    pool_id: str, clients: list[AppClient], callbacks: list[str], algorithm: str, users: list[str]
+) -> dict[str, Any]:
+    """Return a pool that is other pools' identity provider: they are its ``clients`` and live at ``callbacks``."""
+    return {
+        "UserPool": {"Id": pool_id, "Name": "Corporate journeys", "SigningAlgorithm": algorithm},
+        "UserPoolClients": [
+            _client(client, ["code"], SCOPE.split())
+            | {"CallbackURLs": [*callbacks, CALLBACK], "SupportedIdentityProviders": ["COGNITO"]}
+            for client in clients
+        ],
+        "Users": [_user(name) for name in users],
+    }
+
+
+def _provider(provider: Provider) -> dict[str, Any]:
+    return {
+        "ProviderName": provider.name,
+        "ProviderType": "OIDC",
+        "ProviderDetails": {
+            "client_id": provider.client.client_id,
+            "client_secret": provider.client.secret,
+            "oidc_issuer": provider.issuer,
+            "authorize_scopes": "openid email profile",
+            "attributes_request_method": provider.method,
+        },
+        "AttributeMapping": {name: name for name in MAPPED} | {"username": "sub"},
+    }
+
+
+def _user(name: str = USERNAME) -> dict[str, Any]:
     attributes = [{"Name": name, "Value": value} for name, value in ATTRIBUTES.items()]
-    return {"Username": USERNAME, "Attributes": attributes, "Password": PASSWORD}
+    return {"Username": name, "Attributes": attributes, "Password": PASSWORD}
 
 
 def _client(client: AppClient, flows: list[str], scopes: list[str]) -> dict[str, Any]:

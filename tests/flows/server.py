@@ -141,13 +141,11 @@ class Server:
 
 @contextmanager
 def serving(
-    deployment: Deployment, pool_id: str, https: bool = False, domain_suffix: str = "", **more: str
+    deployment: Deployment, pool_id: str, https: bool = False, domain_suffix: str = "", port: int = 0, **more: str
 ) -> Iterator[Server]:
-    """Start granian on a free port, with TLS if ``https`` and ``more`` settings, and wait until it answers."""
-    port = free_port()
-    server = Server(
-        f"http{'s' * https}://localhost:{port}", pool_id, _certificate(deployment.folder) if https else None
-    )
+    """Start granian on ``port`` or a free one, with TLS if ``https`` and ``more`` settings; wait until it answers."""
+    port = port or free_port()
+    server = Server(f"http{'s' * https}://localhost:{port}", pool_id, certificate(deployment.folder) if https else None)
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", "4", "--no-ws", "--log-level", "warning"]
     if server.certificate:
@@ -166,7 +164,7 @@ def serving(
         yield server
 
 
-def _certificate(folder: Path) -> Path:
+def certificate(folder: Path) -> Path:
     """Make a self-signed certificate for this machine's own names, and its key beside it."""
     path = folder / "certificate.pem"
     if path.exists():

@@ -103,11 +103,15 @@ def form_of(page: httpx.Response) -> tuple[str, dict[str, str]]:
     return target, {name: html.unescape(value) for name, value in hidden}
 
 
-def sign_in(browser: httpx.Client, the_demo: Running, link: str) -> httpx.Response:
+ADA, CORPORATE = r"as (\S+), password (\S+)\n +or with", r'or with .*: "Continue with .*\n +as (\S+), password (\S+)'
+
+
+def sign_in(browser: httpx.Client, the_demo: Running, link: str, account: str = ADA) -> httpx.Response:
+    """Follow ``link`` to a sign-in form and send it, as whom the demo printed in the form of ``account``."""
     page = browser.get(link)
     assert page.status_code == 200, page.text
     assert str(page.url).startswith(the_demo.server)
-    username, password = the_demo.printed(r"as (\S+), password (\S+)").groups()
+    username, password = the_demo.printed(account).groups()
     target, fields = form_of(page)
     assert "_csrf" in fields
     origin = {"Origin": the_demo.server, "Referer": str(page.url)}
@@ -151,6 +155,79 @@ def test_the_sample_app_signs_in_and_out_by_itself(the_demo: Running, browser: h
     assert str(signed_out.url) == f"{the_demo.app}/"
     assert "Signed in as" not in signed_out.text
     assert browser.get(f"{the_demo.app}/sign-in").text.count('name="password"') == 1
+
+
+def claims_shown(page: httpx.Response, title: str) -> dict[str, str]:
+    """Return the claims on the card ``title`` of the sample app; those of ``identities`` among them."""
+    card = page.text.partition(f"<h2>{title}</h2>")[2].partition("</section>")[0]
+    return {name: html.unescape(value) for name, value in re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)", card)}
+
+
+def test_whoever_signs_in_with_example_corp_sees_verified_tokens_that_say_so(
+    the_demo: Running, browser: httpx.Client
+) -> None:
+    """W 7.2 and 11: a user of the second pool comes into the first with the attributes that its provider maps."""
+    link = re.search(r'href="(/sign-in\?provider=[^"]+)">Sign in with ([^<]+)<', browser.get(the_demo.app).text)
+    assert link
+    assert link[2] == the_demo.printed(r"or with ([^:]+):")[1]
+    begun = browser.get(the_demo.app + html.unescape(link[1]))
+    demo_pool, corporate_pool = (str(url).split("/")[3] for url in (the_demo.link, begun.url))
+    assert demo_pool != corporate_pool  # nobody was asked anything on the demo pool's own page
+
+    shown = sign_in(browser, the_demo, the_demo.app + html.unescape(link[1]), CORPORATE)
+    assert str(shown.url) == f"{the_demo.app}/", shown.text
+    assert "The ID token is signed with RS256" in shown.text
+    for title in ("ID token", "userInfo"):
+        claims = claims_shown(shown, title)
+        assert claims["providerName"] == "Corp"
+        assert claims["issuer"] == f"{the_demo.server}/{corporate_pool}"
+        assert claims["email"] == "katherine@corp.example.com"
+        assert (claims["given_name"], claims["family_name"]) == ("Katherine", "Johnson")
+        assert claims["email_verified"] == "true"
+    claims = claims_shown(shown, "ID token")
+    assert claims["iss"] == f"{the_demo.server}/{demo_pool}"
+    assert claims["cognito:username"] == f"corp_{claims['userId']}"
+
+    # signed out of the app and of the demo pool, but not of Example Corp, which does not ask again
+    assert "Signed in as" not in browser.get(f"{the_demo.app}/sign-out").text
+    assert "Signed in as Katherine" in browser.get(the_demo.app + html.unescape(link[1])).text
+
+
+def test_the_printed_link_leads_to_a_page_that_offers_both(the_demo: Running, browser: httpx.Client) -> None:
+    page = browser.get(the_demo.link)
+    label = the_demo.printed(r'"(Continue with [^"]+)"')[1]
+    button = re.search(rf'<a class="way" href="([^"]+)">(?:(?!</a>).)*{label}', page.text, re.DOTALL)
+    assert button, page.text
+    assert 'name="password"' in page.text
+    shown = sign_in(browser, the_demo, urljoin(str(page.url), html.unescape(button[1])), CORPORATE)
+    assert "Signed in as Katherine" in shown.text
+    assert "Signed in as Ada" not in browser.get(f"{the_demo.app}/sign-in").text
+    browser.get(f"{the_demo.app}/sign-out")
+    assert "Signed in as Ada" in sign_in(browser, the_demo, f"{the_demo.app}/sign-in").text
+
+
+def test_the_sample_app_leads_to_no_provider_that_it_was_not_told_of(the_demo: Running, browser: httpx.Client) -> None:
+    answer = browser.get(f"{the_demo.app}/sign-in", params={"provider": "Another"}, follow_redirects=False)
+    assert answer.status_code == 400
+    assert "no such way to sign in" in answer.text
+
+
+def test_the_demo_knows_every_job_of_its_schedule(tmp_path: Path) -> None:
+    """A job that it did not know would be sent to a broker, and there is none. In a process of its own, as the demo."""
+    program = """
+import django
+django.setup()
+from celery import current_app
+from accounts.management.commands.demo import schedule
+with schedule():
+    print({entry["task"] for entry in current_app.conf.beat_schedule.values()} - set(current_app.tasks))
+"""
+    settings = {"DJANGO_SETTINGS_MODULE": "userpool.settings", "USERPOOL_DATA_DIR": str(tmp_path)}
+    bare = {"PATH": os.environ["PATH"], "USERPOOL_DEVELOPMENT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=bare | settings, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
 
 
 @pytest.mark.parametrize(

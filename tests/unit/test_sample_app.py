@@ -207,3 +207,42 @@ def test_an_answer_that_is_no_json_object_is_an_error_page_and_no_failure(respon
     party.http = httpx.Client(transport=httpx.MockTransport(lambda request: response))
     with pytest.raises(sample_app.SignInError, match="refused"):
         party.discover()
+
+
+IDENTITY = {"userId": "<7>", "providerName": "Corp", "primary": "true", "dateCreated": "1642699117273"}
+
+
+@pytest.mark.parametrize("value", [[IDENTITY], json.dumps([IDENTITY])], ids=["ID token", "userInfo"])
+def test_the_identities_of_a_federated_user_are_shown_one_by_one(value: Any) -> None:
+    """The sample of the AWS page on the ID token: a list there, and JSON in a string at userInfo."""
+    shown = sample_app.table({"identities": value})
+    assert "<dt>providerName</dt><dd>Corp</dd>" in shown
+    assert "<dt>userId</dt><dd>&lt;7&gt;</dd>" in shown
+    assert "1642699117273 <time" in shown
+    assert "20 Jan 2022, 17:18:37 UTC" in shown
+
+
+@pytest.mark.parametrize("value", ["<b>", "[1]", "{}", 7, [], ["<b>"], None, [{"dateCreated": "9" * 40}]], ids=repr)
+def test_identities_that_are_something_else_are_shown_as_they_came(value: Any) -> None:
+    shown = sample_app.table({"identities": value})
+    assert "<b>" not in shown
+    assert "<time" not in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, None), ({"provider": "Corp"}, "Corp"), ({"provider": ""}, None)], ids=str
+)
+def test_the_link_names_a_provider_only_when_it_was_chosen(given: dict[str, str], expected: str | None) -> None:
+    party = sample_app.RelyingParty(ISSUER, CLIENT, OWN, providers={"Corp": "Example <Corp>"})
+    issuer = Issuer(sample_app.Attempt(browser=""), {}, {})
+    party.http = httpx.Client(transport=httpx.MockTransport(issuer))
+    app = sample_app.SampleApp(party)
+    location = dict(app.sign_in(given, {}).headers)["Location"]
+    assert httpx.URL(location).params.get("identity_provider") == expected
+    assert 'href="/sign-in?provider=Corp">Sign in with Example &lt;Corp&gt;<' in app.home({}, {}).body
+
+
+def test_a_provider_that_the_app_was_not_told_of_is_none() -> None:
+    app = sample_app.SampleApp(sample_app.RelyingParty(ISSUER, CLIENT, OWN, providers={"Corp": "Corp"}))
+    with pytest.raises(sample_app.SignInError, match="no such way"):
+        app.sign_in({"provider": "corp"}, {})

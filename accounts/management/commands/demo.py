@@ -1,6 +1,7 @@
 """``manage.py demo``: Userpool on one machine, with a pool, its sign-in page, a sample client app and the schedule.
 
 For development only. It migrates the database of the data folder, applies examples/demo.yaml, and makes an operator.
+A second pool plays the identity provider of a company, through which the first one signs people in as well.
 The server and the sample app are processes of their own; the scheduled jobs run here, in a thread of Celery's, so
 that exactly one process runs them. Everything ends with this command: Ctrl-C, SIGTERM, or a closed terminal.
 """
@@ -39,27 +40,66 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class Demo:
-    """What the printed text needs to know of examples/demo.yaml."""
+class Account:
+    """Somebody who can sign in."""
 
-    pool_id: str
-    client_id: str
     username: str
     password: str
 
     @classmethod
+    def first_of(cls, pool: dict[str, Any]) -> "Account | None":
+        """Return the first user of ``pool`` who has a password."""
+        for user in pool.get("Users", []):
+            if user.get("Password"):
+                attributes = {entry["Name"]: entry["Value"] for entry in user.get("Attributes", [])}
+                # in a pool whose users sign in by e-mail address, nobody knows the username
+                by_email = "email" in pool["UserPool"].get("UsernameAttributes", [])
+                name = attributes.get("email", user["Username"]) if by_email else user["Username"]
+                return cls(name, user["Password"])
+        return None
+
+
+@dataclass(frozen=True)
+class Company:
+    """An identity provider of the demo pool that is another pool of the file."""
+
+    provider: str
+    name: str
+    account: Account
+
+    @classmethod
+    def all_of(cls, pool: dict[str, Any], client: dict[str, Any], pools: list[dict[str, Any]]) -> "tuple[Company, ...]":
+        """Return those of ``pool`` that ``client`` supports."""
+        found = []
+        for provider in pool.get("IdentityProviders", []):
+            issuer = provider.get("ProviderDetails", {}).get("oidc_issuer", "")
+            for other in pools:
+                account = Account.first_of(other)
+                supported = provider["ProviderName"] in client.get("SupportedIdentityProviders", [])
+                if account and supported and issuer.endswith(f"/{other['UserPool']['Id']}"):
+                    found.append(cls(provider["ProviderName"], other["UserPool"]["Name"], account))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the printed text and the sample app need to know of examples/demo.yaml."""
+
+    pool_id: str
+    client_id: str
+    account: Account
+    companies: tuple[Company, ...]
+
+    @classmethod
     def read(cls, text: str, callback: str) -> "Demo":
         """Return the pool whose client has ``callback``, and its first user; raise CommandError without one."""
-        for pool in yaml.safe_load_all(text):
-            users = [user for user in pool.get("Users", []) if user.get("Password")]
+        pools = list(yaml.safe_load_all(text))
+        for pool in pools:
+            account = Account.first_of(pool)
             for client in pool.get("UserPoolClients", []):
-                if callback in client.get("CallbackURLs", []) and users:
-                    user, pool_values = users[0], pool["UserPool"]
-                    attributes = {entry["Name"]: entry["Value"] for entry in user.get("Attributes", [])}
-                    # in a pool whose users sign in by e-mail address, nobody knows the username
-                    by_email = "email" in pool_values.get("UsernameAttributes", [])
-                    name = attributes.get("email", user["Username"]) if by_email else user["Username"]
-                    return cls(pool_values["Id"], client["ClientId"], name, user["Password"])
+                if callback in client.get("CallbackURLs", []) and account:
+                    companies = Company.all_of(pool, client, pools)
+                    return cls(pool["UserPool"]["Id"], client["ClientId"], account, companies)
         raise CommandError(f"examples/demo.yaml has no pool with users and a client that returns to {callback}.")
 
 
@@ -153,13 +193,16 @@ def server_command(port: int) -> list[str]:
 def sample_command(base: str, demo: Demo, port: int) -> list[str]:
     script = str(settings.BASE_DIR / "examples" / "sample_app.py")
     issuer = f"{base}/{demo.pool_id}"
-    return [sys.executable, script, "--issuer", issuer, "--client-id", demo.client_id, "--port", str(port)]
+    providers = [f"--provider={company.provider}={company.name}" for company in demo.companies]
+    return [sys.executable, script, "--issuer", issuer, "--client-id", demo.client_id, "--port", str(port), *providers]
 
 
 @contextlib.contextmanager
 def process(command: list[str], base: str, capture: bool = False) -> Iterator["subprocess.Popen[str]"]:
     """Run a child until the block ends, then ask it to stop and wait for it."""
-    environment = {"USERPOOL_LOG_LEVEL": "WARNING"} | os.environ | {"USERPOOL_ISSUER_BASE_URL": base}
+    # the identity provider of the demo pool is on this machine and speaks http
+    fixed = {"USERPOOL_ISSUER_BASE_URL": base, "USERPOOL_UPSTREAM_ALLOW_PRIVATE": "1"}
+    environment = {"USERPOOL_LOG_LEVEL": "WARNING"} | os.environ | fixed
     child = subprocess.Popen(  # noqa: S603 - the command is ours
         command,
         cwd=settings.BASE_DIR,
@@ -204,6 +247,8 @@ def sign_in_link(app: "subprocess.Popen[str]") -> str:
 def schedule() -> Iterator[None]:
     """Run the scheduled jobs in a thread of this process, without a broker."""
     current_app.conf.task_always_eager = True
+    # a job that is not known here would be sent to a broker, and there is none
+    current_app.loader.import_default_modules()
     logging.getLogger("celery").setLevel(logging.WARNING)  # the terminal is for the links
     # it sleeps for max_interval at most, and stops when it wakes
     service: Any = EmbeddedService(current_app, max_interval=1, scheduler_cls=Scheduler, thread=True)
@@ -225,11 +270,16 @@ def watch(children: "dict[str, subprocess.Popen[str]]") -> None:
 
 def words(link: str, base: str, sample: str, demo: Demo, password: str) -> str:
     known = f"password {password}" if password else "and the password that you set"
+    companies = "".join(
+        f'\n             or with {company.name}: "Continue with {company.provider}", then'
+        f"\n             as {company.account.username}, password {company.account.password}"
+        for company in demo.companies
+    )
     return f"""
 Userpool is running. Ctrl-C stops it.
 
   Sign in    {link}
-             as {demo.username}, password {demo.password}
+             as {demo.account.username}, password {demo.account.password}{companies}
   Sample app {sample}/
   Console    {base}/admin/
              as {OPERATOR}, {known}
