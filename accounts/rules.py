@@ -174,5 +174,7 @@ def check_attribute_mapping(mapping: Any, schema: Schema | None) -> None:
             raise ValidationError(f"The pool has no attribute {attribute!r}.")
         if attribute == "sub":
             raise ValidationError("sub is the pool's own; map the IdP's to username.")
+        if attribute == "identities":
+            raise ValidationError("identities is the pool's own: it says which providers the user comes from.")
         if not isinstance(claim, str) or not 1 <= len(claim) <= 131072:
             raise ValidationError(f"The claim for {attribute} is empty.")

@@ -23,7 +23,7 @@ class ActionFilter(SimpleListFilter):
     NAMES = (
         "create", "change", "delete", "show secret", "add secret", "replace secrets", "delete secret", "rotate keys",
         "withdraw keys", "set temporary password", "set password", "disable", "enable", "sign out everywhere",
-        "end session", "revoke grant",
+        "link identity", "unlink identity", "end session", "revoke grant",
     )  # fmt: skip
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Security",
         (
             ("Signing keys", "key", "accounts.signingkey"),
+            ("Sign-in attempts", "login", "accounts.signinattempt"),
             ("Sessions", "devices", "accounts.signinsession"),
             ("Grants", "token", "accounts.refreshtoken"),
             ("Audit trail", "history", "accounts.auditevent"),

@@ -1,11 +1,13 @@
 """Operations: what an operator does to a row beside editing it (show a secret, rotate keys, sign out everywhere).
 
 Each has a page of its own that says what will happen. A GET shows it, only a POST with its CSRF token does it, in one
-transaction with its event in the audit trail; the permission is checked both times. A value that is shown once is in
-the answer to that POST and nowhere else: not in a message, which would lie in a cookie, and not in a URL.
+transaction with its event in the audit trail; the permission is checked both times. What waits for somebody else's
+server changes nothing and runs outside of a transaction, which would hold its locks for as long. A value that is shown
+once is in the answer to that POST and nowhere else: not in a message, which would lie in a cookie, and not in a URL.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +34,8 @@ class Operation:
     form: type[forms.Form] | None = None
     danger: bool = False
     facts: dict[str, str] = field(default_factory=dict)
+    in_transaction: bool = True
+    """False for what waits for other servers; ``run`` then sees to its own transactions."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class OperationsMixin:
         form = (operation.form or forms.Form)(request.POST if posted else None)
         if posted and form.is_valid():
             try:
-                with transaction.atomic():
+                with transaction.atomic() if operation.in_transaction else nullcontext():
                     answer = operation.run(request, row, form.cleaned_data)
             except ValidationError as error:
                 for message in error.messages:
@@ -70,7 +74,13 @@ class OperationsMixin:
 
     def show(self, request: HttpRequest, row: models.Model, title: str, *values: Shown) -> HttpResponse:
         """Return a page with values that are shown once; no cache keeps it."""
-        response = self._page(request, "console/shown.html", row, title, {"values": values, "back": self.page_of(row)})
+        return self.result(request, row, title, "console/shown.html", values=values)
+
+    def result(
+        self, request: HttpRequest, row: models.Model, title: str, template: str, **context: Any
+    ) -> HttpResponse:
+        """Return the page of what an operation brought; no cache keeps it."""
+        response = self._page(request, template, row, title, {"back": self.page_of(row), **context})
         response["Cache-Control"] = "no-store"
         return response
 

@@ -21,16 +21,23 @@ def facts(values: Mapping[str, str]) -> SafeString:
 
 
 def table(headers: Iterable[str], rows: Iterable[Iterable[Any]], empty: str = "None.") -> SafeString | str:
-    """Return a table, or the words for an empty one."""
+    """Return a table, or the words for an empty one. A narrow window scrolls it, by the keyboard as well."""
+    headers = list(headers)
     lines = [format_html("<tr>{}</tr>", format_html_join("", "<td>{}</td>", ((cell,) for cell in row))) for row in rows]
     if not lines:
         return empty
     return format_html(
-        '<div class="console-scroll"><table class="console-table"><thead><tr>{}</tr></thead>'
-        "<tbody>{}</tbody></table></div>",
+        '<div class="console-scroll" tabindex="0" role="group" aria-label="{}"><table class="console-table">'
+        "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
+        ", ".join(header for header in headers if header),
         format_html_join("", '<th scope="col">{}</th>', ((header,) for header in headers)),
         format_html_join("", "{}", ((line,) for line in lines)),
     )
+
+
+def whole(value: str) -> SafeString:
+    """Return a short value that no line break goes through, such as a date, for a cell."""
+    return format_html('<span class="console-whole">{}</span>', value)
 
 
 def words(values: Iterable[str] | None, empty: str = "None") -> str:

@@ -17,7 +17,7 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from accounts import provider_details, rules
+from accounts import provider_claims, provider_details, rules
 from accounts.admin.base import ConsoleForm
 from accounts.admin.fields import Column, LinesField, RowsField
 from accounts.models import IdentityProvider, UserPool
@@ -145,13 +145,17 @@ def for_type(provider_type: str, pool: UserPool, provider: IdentityProvider | No
         PREFIX + key: _field(key, provider_type, bool(stored.get(key)))
         for key in provider_details.known_keys(provider_type)
     }
-    known = ("username", *(name for name in pool.schema.names if name not in ("sub", "identities")))
+    known = tuple(name for name in pool.schema.names if name not in ("sub", "identities"))
+    claims = provider_claims.suggestions(provider_type, provider)
     fields["attribute_mapping"] = RowsField(
         (
             Column("attribute", "User pool attribute", suggestions=known, placeholder="email"),
-            Column("claim", "Attribute of the provider", placeholder="email"),
+            Column("claim", "Attribute of the provider", suggestions=claims, placeholder="email"),
         ),
-        help_text="What a user gets from the provider at each sign-in.",
+        help_text=(
+            "What a user gets from the provider at each sign-in. username is mapped automatically: it is made of the "
+            "provider's name and its subject for the user."
+        ),
     )
     fields["provider_type_shown"] = provider_type
     if provider_type in rules.SOCIAL:

@@ -3,19 +3,23 @@
 from typing import Any
 
 from django.contrib.admin import register
-from django.http import HttpRequest
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
-from accounts import provider_details
-from accounts.admin import panels
+from accounts import provider_details, provider_test
+from accounts.admin import attempts, panels, provider_setup
 from accounts.admin.base import PoolBoundAdmin
+from accounts.admin.operations import Operation
 from accounts.admin.provider_forms import PREFIX, WORDS, for_type
 from accounts.admin.site import console
-from accounts.models import IdentityProvider
+from accounts.models import IdentityProvider, SignInAttempt
+from accounts.models.attempts import Outcome
 from accounts.models.providers import ProviderType
 
 TYPES = tuple((str(value), str(label)) for value, label in ProviderType.choices)
+SETUP = "Register at the provider"
 
 
 @register(IdentityProvider, site=console)
@@ -23,28 +27,46 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     """Identity providers: details by type, attribute mapping, identifiers."""
 
     choose_first = (("provider_type", "Which kind of provider?", TYPES),)
-    list_display = ("provider_name", "provider_type", "user_pool", "shown_identifiers", "updated_at")
+    list_display = ("provider_name", "provider_type", "user_pool", "shown_identifiers", "last_sign_in", "updated_at")
     list_select_related = ("user_pool",)
     list_filter = (("user_pool", AutocompleteSelectFilter), "provider_type")
     search_fields = ("provider_name", "user_pool__id", "user_pool__name")
-    view_fieldsets = (
-        (None, {"fields": ("user_pool", "provider_name", "provider_type")}),
-        ("Connection", {"fields": ("shown_details",)}),
-        ("Users", {"fields": ("shown_identifiers", "shown_mapping")}),
-    )
+    actions_detail = ("test_configuration",)
+    readonly_fields = ("redirect_uris", "shown_attempts")
+
+    class Media:
+        js = ("console/copy.js",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # one look at the index of attempts for each row, in the statement that reads the rows
+        newest = SignInAttempt.objects.filter(provider=OuterRef("pk")).order_by("-id")
+        found: QuerySet[Any] = super().get_queryset(request)
+        return found.annotate(
+            last_at=Subquery(newest.values("at")[:1]), last_outcome=Subquery(newest.values("outcome")[:1])
+        )
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        shown = super().get_list_display(request)
+        return shown if request.user.has_perm(attempts.PERMISSION) else [one for one in shown if one != "last_sign_in"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        if obj is not None and not self.has_change_permission(request, obj):
-            return self.view_fieldsets
         kind = self._type(request, obj)
-        first = ("user_pool", "provider_name") if obj is None else ("user_pool", "provider_name", "provider_type")
+        looks_only = obj is not None and not self.has_change_permission(request, obj)
+        first: tuple[str, ...] = ("user_pool", "provider_name")
+        connection: tuple[str, ...] = ("shown_details",)
+        users: tuple[str, ...] = ("shown_identifiers", "shown_mapping")
+        if not looks_only:
+            connection = tuple(PREFIX + key for key in (provider_details.known_keys(kind) if kind else ()))
+            users = ("idp_identifiers", "attribute_mapping")
+        if obj is not None:
+            first += ("provider_type",)
+            if request.user.has_perm(attempts.PERMISSION):
+                users += ("shown_attempts",)
         return (
+            *([(SETUP, {"fields": ("redirect_uris",)})] if kind in provider_setup.WHERE else []),
             (None, {"fields": first}),
-            (
-                f"{dict(TYPES).get(kind, 'Provider')}: connection",
-                {"fields": tuple(PREFIX + key for key in (provider_details.known_keys(kind) if kind else ()))},
-            ),
-            ("Users", {"fields": ("idp_identifiers", "attribute_mapping")}),
+            (f"{dict(TYPES).get(kind, 'Provider')}: connection", {"fields": connection}),
+            ("Users", {"fields": users}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -61,6 +83,40 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     def _type(self, request: HttpRequest, obj: IdentityProvider | None) -> str:
         kind = obj.provider_type if obj is not None else request.GET.get("provider_type", "")
         return kind if kind in dict(TYPES) else ""
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        found = super().get_actions_detail(request, object_id)
+        provider = self.get_object(request, str(object_id)) if object_id else None
+        return found if provider is not None and _can_be_tested(provider) else []
+
+    @action(description="Test configuration", icon="network_check", permissions=["change"])
+    def test_configuration(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if not _can_be_tested(self.row(request, object_id)):
+            raise Http404
+        words = (
+            "The provider is called now, as a sign-in would call it: what it publishes about itself, and its keys. It "
+            "takes up to ten seconds. No sign-in is made; good copies are kept for the next sign-ins."
+        )
+        operation = Operation("Test configuration", words, "Call the provider", self._test, in_transaction=False)
+        return self.operate(request, object_id, operation)
+
+    def _test(self, request: HttpRequest, provider: IdentityProvider, values: dict[str, Any]) -> HttpResponse:
+        found = provider_test.examine(provider)
+        return self.result(request, provider, "Test configuration", "console/findings.html", findings=found)
+
+    @display(description="Last sign-in", label={Outcome.SIGNED_IN: "success", Outcome.REFUSED: "danger"})
+    def last_sign_in(self, provider: Any) -> Any:
+        if not provider.last_outcome:
+            return ""
+        return provider.last_outcome, f"{Outcome(provider.last_outcome).label} {provider.last_at:%Y-%m-%d %H:%M}"
+
+    @display(description="Redirect URI")
+    def redirect_uris(self, provider: IdentityProvider) -> Any:
+        return provider_setup.panel(provider.provider_type, provider.user_pool)
+
+    @display(description="Sign-in attempts")
+    def shown_attempts(self, provider: IdentityProvider) -> Any:
+        return attempts.link_to(provider__id__exact=provider.pk)
 
     @display(description="Identifiers")
     def shown_identifiers(self, provider: IdentityProvider) -> str:
@@ -79,3 +135,7 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     @display(description="Attribute mapping")
     def shown_mapping(self, provider: IdentityProvider) -> Any:
         return panels.table(("User pool attribute", "Attribute of the provider"), provider.attribute_mapping.items())
+
+
+def _can_be_tested(provider: IdentityProvider) -> bool:
+    return provider.provider_type != ProviderType.SAML

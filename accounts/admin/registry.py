@@ -2,6 +2,7 @@
 
 from accounts.admin import (
     activity,
+    attempts,
     audit,
     clients,
     keys,
@@ -15,6 +16,7 @@ from accounts.admin.site import console
 
 __all__ = [
     "activity",
+    "attempts",
     "audit",
     "clients",
     "console",

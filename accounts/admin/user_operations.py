@@ -5,15 +5,17 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import action as bulk_action
+from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from unfold.decorators import action
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from accounts import audit, authentication, sessions
+from accounts import audit, authentication, linking, sessions
 from accounts.admin.audited import actor
 from accounts.admin.operations import Operation, OperationsMixin, Shown
-from accounts.models import LinkedIdentity, PoolUser
+from accounts.models import IdentityProvider, LinkedIdentity, PoolUser, UserPool
 from accounts.models.users import UserStatus
 
 MAX_AT_ONCE = 1000
@@ -26,6 +28,47 @@ class PasswordForm(forms.Form):
     password = forms.CharField(
         strip=False, max_length=256, widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password"})
     )
+
+
+class LinkForm(forms.Form):
+    """An identity to link. ``for_pool`` completes it with the providers of the user's pool."""
+
+    provider = forms.ChoiceField(label="Provider", widget=UnfoldAdminSelectWidget)
+    value = forms.CharField(
+        label="Identity",
+        max_length=linking.MAX_SUBJECT,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="The provider's subject for this person, or the value of the claim below.",
+    )
+    claim = forms.CharField(
+        label="Which claim",
+        required=False,
+        max_length=256,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=(
+            "Empty for the subject. Another claim, such as email, for OpenID Connect and SAML only: the first sign-in "
+            "with this value is linked, and from then on its subject counts."
+        ),
+    )
+
+    @classmethod
+    def for_pool(cls, pool: UserPool) -> type["LinkForm"]:
+        choices = [(str(one.pk), one.provider_name) for one in pool.identity_providers.all()]
+        if len(choices) > 1:
+            choices.insert(0, ("", "Choose one"))
+        field = forms.ChoiceField(label="Provider", choices=choices, widget=UnfoldAdminSelectWidget(choices=choices))
+        return type("LinkForm", (cls,), {"provider": field})
+
+
+def unlinkable(user: PoolUser) -> QuerySet[LinkedIdentity]:
+    """Return the identities that can be taken from ``user``: not the one without which there is no way in."""
+    links = user.identities.all()
+    return links.exclude(primary=True) if user.status == UserStatus.EXTERNAL_PROVIDER else links
+
+
+def shown_identity(link: LinkedIdentity) -> str:
+    """Return who it is at the provider, in words."""
+    return f"{link.claim} = {link.subject} (waits for the first sign-in)" if link.claim else link.subject
 
 
 def set_enabled(user: PoolUser, enabled: bool) -> None:
@@ -41,6 +84,8 @@ class UserOperations(OperationsMixin):
 
     @action(description="Temporary password", icon="password", permissions=["change"])
     def temporary_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if self.row(request, object_id).status == UserStatus.EXTERNAL_PROVIDER:
+            raise Http404  # there is no password that it could stand in for
         words = (
             "A new temporary password is made and shown to you once. The present one stops working, the user is "
             "signed out everywhere, and is asked for a password of their own at the next sign-in."
@@ -52,6 +97,11 @@ class UserOperations(OperationsMixin):
     @action(description="Set password", icon="lock_reset", permissions=["change"])
     def set_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
         words = "The user has this password from now on, and is signed out everywhere."
+        if self.row(request, object_id).status == UserStatus.EXTERNAL_PROVIDER:
+            words = (
+                "The user comes from an identity provider and has no password yet. With one they can sign in here as "
+                "well, and still at the provider. They are signed out everywhere now."
+            )
         operation = Operation("Set password", words, "Set the password", self._permanent, PasswordForm)
         return self.operate(request, object_id, operation)
 
@@ -80,13 +130,22 @@ class UserOperations(OperationsMixin):
         words = "The sign-up counts as confirmed, without a code. No attribute becomes verified by it."
         return self.operate(request, object_id, Operation("Confirm user", words, "Confirm", self._confirm))
 
+    @action(description="Link identity", icon="link", permissions=["change"])
+    def link_identity(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        user = self.row(request, object_id)
+        words = (
+            "Who signs in at the provider with this identity is this user from then on, and gets the attributes that "
+            "the provider sends. Link only what you know to be the same person."
+        )
+        form = LinkForm.for_pool(user.user_pool)
+        return self.operate(request, object_id, Operation("Link identity", words, "Link", self._link, form))
+
     @action(description="Unlink identity", icon="link_off", permissions=["change"])
     def unlink(self, request: HttpRequest, object_id: str) -> HttpResponse:
         user = self.row(request, object_id)
-        links = user.identities.select_related("provider")
-        choices = [(str(link.pk), f"{link.provider.provider_name}: {link.subject}") for link in links]
+        choices = [(str(link.pk), _named(link)) for link in unlinkable(user).select_related("provider")]
         field = forms.ChoiceField(label="Which one", choices=choices, widget=UnfoldAdminSelectWidget(choices=choices))
-        form = type("LinkForm", (forms.Form,), {"link": field})
+        form = type("UnlinkForm", (forms.Form,), {"link": field})
         words = "Who signs in with this identity is not this user any more, but a new one."
         return self.operate(
             request, object_id, Operation("Unlink identity", words, "Unlink", self._unlink, form, danger=True)
@@ -159,11 +218,32 @@ class UserOperations(OperationsMixin):
             audit.record("confirm", user, {"status": ["UNCONFIRMED", "CONFIRMED"]}, actor=actor(request))
         return f"{user} is confirmed."
 
+    def _link(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> str:
+        provider = IdentityProvider.objects.filter(user_pool=user.user_pool_id, pk=values["provider"]).first()
+        if provider is None:
+            raise ValidationError("This provider is gone.")
+        try:
+            link = linking.link(user, provider, values["value"], values["claim"])
+        except linking.LinkRefused as refused:
+            raise ValidationError(str(refused)) from refused
+        except PoolUser.DoesNotExist as gone:
+            raise ValidationError("This user is gone.") from gone
+        audit.record("link identity", user, {"identities": [None, _named(link)]}, actor=actor(request))
+        return f"{_named(link)} is linked to {user}."
+
     def _unlink(self, request: HttpRequest, user: PoolUser, values: dict[str, Any]) -> str:
-        link = LinkedIdentity.objects.select_related("provider").filter(user=user, pk=values["link"]).first()
+        link = LinkedIdentity.objects.select_related("provider", "user").filter(user=user, pk=values["link"]).first()
         if link is None:
             return "This identity is gone already."
-        words = f"{link.provider.provider_name}: {link.subject}"
+        words = _named(link)
+        try:
+            linking.unlink(link)
+        except linking.LinkRefused as refused:
+            raise ValidationError(str(refused)) from refused
         audit.record("unlink identity", user, {"identities": [words, None]}, actor=actor(request))
-        link.delete()
         return f"{words} is not linked to {user} any more."
+
+
+def _named(link: LinkedIdentity) -> str:
+    """Return the provider and the identity there, as the audit trail has them."""
+    return f"{link.provider.provider_name}: " + (f"{link.claim} = {link.subject}" if link.claim else link.subject)

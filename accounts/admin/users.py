@@ -11,12 +11,12 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from accounts import audit, rules
-from accounts.admin import panels, user_search
+from accounts.admin import attempts, panels, user_search
 from accounts.admin.audited import actor
 from accounts.admin.base import ConsoleForm, PoolBoundAdmin
 from accounts.admin.site import console
 from accounts.admin.user_forms import field_names, for_pool
-from accounts.admin.user_operations import UserOperations
+from accounts.admin.user_operations import UserOperations, shown_identity, unlinkable
 from accounts.models import Group, PoolUser
 from accounts.models.users import UserStatus
 
@@ -57,16 +57,11 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
         "sign_out",
         {
             "title": "More",
-            "items": ["set_password", "disable", "enable", "confirm", "unlink"],
+            "items": ["set_password", "disable", "enable", "confirm", "link_identity", "unlink"],
         },
     )
     shown = ("sub", "shown_status", "enabled", "password_changed_at", "signed_out_at", "created_at", "updated_at")
-    readonly_fields = (*shown, "identities", "shown_attributes", "shown_groups")
-    view_fieldsets = (
-        (None, {"fields": ("user_pool", "username", *shown)}),
-        tab("Attributes", "shown_attributes"),
-        tab("Groups and identities", "shown_groups", "identities"),
-    )
+    readonly_fields = (*shown, "identities", "shown_attributes", "shown_groups", "shown_attempts")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return user_search.search(queryset, search_term), False
@@ -75,8 +70,13 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
         return super().get_queryset(request).defer("password", "other_fields")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        seen = ("shown_attempts",) if request.user.has_perm(attempts.PERMISSION) else ()
         if obj is not None and not self.has_change_permission(request, obj):
-            return self.view_fieldsets
+            return [
+                (None, {"fields": ("user_pool", "username", *self.shown)}),
+                tab("Attributes", "shown_attributes"),
+                tab("Groups and identities", "shown_groups", "identities", *seen),
+            ]
         pool = obj.user_pool if obj is not None else self.chosen_pool(request)
         standard = field_names(pool, custom=False) if pool else ()
         custom = field_names(pool, custom=True) if pool else ()
@@ -87,7 +87,7 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
         return [
             (None, {"fields": ("user_pool", "username", *self.shown)}),
             *attributes,
-            tab("Groups and identities", "groups_chosen", "identities"),
+            tab("Groups and identities", "groups_chosen", "identities", *seen),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -130,7 +130,9 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
             "disable": user.enabled,
             "enable": not user.enabled,
             "confirm": user.status == UserStatus.UNCONFIRMED,
-            "unlink": user.identities.exists(),
+            "temporary_password": user.status != UserStatus.EXTERNAL_PROVIDER,
+            "link_identity": user.user_pool.identity_providers.exists(),
+            "unlink": unlinkable(user).exists(),
         }
         return [one for one in found if fitting.get(one.action_name.removeprefix("accounts_pooluser_"), True)]
 
@@ -156,11 +158,16 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
         return panels.table(
             ("Provider", "Identity", "Issuer", "Since", ""),
             (
-                (link.provider.provider_name, link.subject, link.issuer, f"{link.date_created:%Y-%m-%d}",
+                (link.provider.provider_name, shown_identity(link), link.issuer,
+                 panels.whole(f"{link.date_created:%Y-%m-%d}"),
                  "where the user came from" if link.primary else "linked")
                 for link in links
             ),
         )  # fmt: skip
+
+    @display(description="Sign-in attempts")
+    def shown_attempts(self, user: PoolUser) -> Any:
+        return attempts.link_to(user__id__exact=user.pk)
 
 
 class GroupForm(ConsoleForm):

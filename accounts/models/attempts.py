@@ -35,6 +35,7 @@ class SignInAttempt(models.Model):
     request_id = models.CharField(max_length=36, blank=True, default="", db_index=True)
 
     class Meta:
+        verbose_name = "sign-in attempt"
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["user_pool", "-id"], name="attempts_of_pool"),

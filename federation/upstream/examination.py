@@ -8,10 +8,10 @@ from django.core.exceptions import ValidationError
 
 from accounts import documents, provider_details
 from accounts.models import IdentityProvider
-from accounts.provider_details import AppleDetails, OidcDetails
+from accounts.provider_details import AppleDetails, Details, OidcDetails
 from accounts.provider_test import Finding, Verdict
-from federation.errors import UpstreamFailed
-from federation.upstream import discovery, keys, social
+from federation.errors import Busy, UpstreamFailed
+from federation.upstream import capacity, discovery, keys, social
 from federation.upstream.code_flow import mapped_claims
 from federation.upstream.discovery import Endpoints
 from federation.upstream.documents import DISCOVERY, JWKS, Judge, Kind, fetch
@@ -27,17 +27,25 @@ def examine(provider: IdentityProvider) -> list[Finding]:
         details = provider_details.parse(provider.provider_type, provider.provider_details)
     except ValidationError as error:
         return [Finding("Settings", message, Verdict.BAD) for message in error.messages]
-    found = [Finding("Settings", "Complete.")]
-    with Exchange() as exchange:
-        if isinstance(details, OidcDetails):
-            found += _oidc(provider, details, exchange)
-        elif isinstance(details, AppleDetails):
-            found += [_private_key(details), *_jwks(provider, social.APPLE, exchange)]
-        elif provider.provider_type == "Google":
-            found += _jwks(provider, social.GOOGLE, exchange)
-        else:
-            words = f"{provider.provider_type} publishes nothing that could be fetched without a sign-in."
-            found.append(Finding("Provider", words, Verdict.NOTE))
+    try:
+        with capacity.place(provider.pk), Exchange() as exchange:
+            found = _looked_at(provider, details, exchange)
+    except Busy:
+        found = [Finding("Provider", "No thread is free to call it. Try again in a moment.", Verdict.BAD)]
+    return [Finding("Settings", "Complete."), *found]
+
+
+def _looked_at(provider: IdentityProvider, details: Details, exchange: Exchange) -> list[Finding]:
+    found: list[Finding] = []
+    if isinstance(details, OidcDetails):
+        found += _oidc(provider, details, exchange)
+    elif isinstance(details, AppleDetails):
+        found += [_private_key(details), *_jwks(provider, social.APPLE, exchange)]
+    elif provider.provider_type == "Google":
+        found += _jwks(provider, social.GOOGLE, exchange)
+    else:
+        words = f"{provider.provider_type} publishes nothing that could be fetched without a sign-in."
+        found.append(Finding("Provider", words, Verdict.NOTE))
     return [*found, Finding("Credentials", UNTESTED, Verdict.NOTE)]
 
 

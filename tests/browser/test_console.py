@@ -14,9 +14,12 @@ from django.contrib.admin.utils import quote
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from accounts.models import AppClient, PoolUser, UserPool
+from accounts.models import AppClient, PoolUser, SignInAttempt, UserPool
+from accounts.models.attempts import Outcome
 from tests import console, factories, needs
 from tests.browser import axe
+from tests.fakes.oidc import OidcIdp
+from tests.fakes.server import Reply
 
 pytestmark = needs.needs_chromium
 
@@ -47,7 +50,18 @@ def place(live_server: LiveServer, settings: Any, transactional_db: None) -> Pla
     client = factories.make_client(pool, secret="s" * 51, client_id="1exampleclient23456789abcd", name="Acme Notes")
     user = factories.make_user(pool, attributes={"email": "ada@example.test", "custom:tier": "gold"})
     factories.make_resource_server(pool)
-    factories.make_oidc_provider(pool)
+    corp = factories.make_oidc_provider(pool)
+    user.identities.create(provider=corp, claim="email", subject="ada@corp.example.test")
+    steps = [
+        {"step": "sent to the provider", "ms": 4},
+        {"step": "token endpoint refused", "ms": 212, "words": "The client secret has expired.", "status": 401},
+    ]
+    for reason, outcome in (("token_error", Outcome.REFUSED), ("", Outcome.SIGNED_IN)):
+        SignInAttempt.objects.create(
+            user_pool=pool, provider=corp, provider_name="Corp", client_id=client.client_id, outcome=outcome,
+            reason=reason, error="invalid_request" if reason else "", steps=steps, subject="long-subject-" * 30,
+            user=None if reason else user,
+        )  # fmt: skip
     factories.make_group(pool, "admins", user)
     console.operator(superuser=True)
     return Place(f"{live_server.url}/admin", pool, client, user)
@@ -88,6 +102,89 @@ def test_a_row_is_added_to_a_table(place: Place, browse: Browse) -> None:
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     assert [one["ScopeName"] for one in place.pool.resource_servers.get().scopes] == ["read", "write", "delete"]
+
+
+def test_a_provider_is_made_its_redirect_uri_copied_and_its_configuration_tested(
+    place: Place, browse: Browse, settings: Any
+) -> None:
+    settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
+    page = browse(permissions=["clipboard-read", "clipboard-write"])
+    sign_in(page, place)
+    page.goto(f"{place.base}/accounts/identityprovider/add/?user_pool={place.pool.pk}")
+    page.get_by_role("link", name="OpenID Connect").click()
+    page.get_by_role("button", name="Copy Without a domain").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{place.pool.issuer}/oauth2/idpresponse"
+    with OidcIdp() as idp:
+        page.get_by_label("Provider name").fill("Partner")
+        page.get_by_label("Client id").fill("userpool")
+        page.get_by_label("Client secret").fill("upstream-secret-1")
+        page.get_by_label("Issuer").fill(idp.issuer)
+        page.get_by_label("User pool attribute, row 1").fill("email")
+        claim = page.get_by_label("Attribute of the provider, row 1")
+        claim.fill("email")
+        assert "given_name" in claim.evaluate("cell => [...cell.list.options].map((one) => one.value)")
+        page.get_by_role("button", name="Save and continue editing").click()
+        expect(page.get_by_text("was added successfully")).to_be_visible()
+        page.get_by_role("link", name="Test configuration").click()
+        assert idp.calls == []
+        page.get_by_role("button", name="Call the provider").click()
+        finding = page.get_by_role("listitem").filter(has_text=f"{idp.issuer}/jwks")
+        expect(finding).to_contain_text("good")
+        expect(page.get_by_text("must be mended")).to_have_count(0)
+        assert axe_finds(page) == []
+        idp.misbehave("/jwks", Reply({"keys": []}))
+        page.get_by_role("link", name="Back to the provider").click()
+        page.get_by_role("link", name="Test configuration").click()
+        page.get_by_role("button", name="Call the provider").click()
+        expect(page.get_by_role("listitem").filter(has_text="no key that could verify")).to_contain_text(
+            "must be mended"
+        )
+        assert axe_finds(page) == []
+
+
+def test_an_operator_sees_why_a_sign_in_was_refused(place: Place, browse: Browse) -> None:
+    page = browse()
+    sign_in(page, place)
+    page.goto(place.page(place.pool.identity_providers.get()))
+    page.get_by_role("link", name="Show the sign-in attempts").click()
+    page.get_by_role("row", name="token_error").get_by_role("link").first.click()
+    expect(page.get_by_text("Most often the client secret is wrong or has expired")).to_be_visible()
+    expect(page.get_by_role("row", name="token endpoint refused")).to_contain_text("The client secret has expired.")
+
+
+def test_an_identity_is_linked_in_the_form(place: Place, browse: Browse) -> None:
+    page = browse()
+    sign_in(page, place)
+    page.goto(place.page(place.user))
+    page.get_by_role("listitem").filter(has_text="More").locator("a").first.click()
+    page.locator('a[href$="/link_identity/"]:visible').click()
+    page.get_by_label("Identity", exact=False).first.fill("4711")
+    page.get_by_role("button", name="Link", exact=True).click()
+    expect(page.get_by_text("Corp: 4711 is linked to ada")).to_be_visible()
+    assert place.user.identities.filter(subject="4711").exists()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_short_word_is_not_broken_in_a_cell(place: Place, browse: Browse, width: int) -> None:
+    """What stands in a cell of one word has one line box, its heading has as many as it has words at most."""
+    page = browse(width=width)
+    sign_in(page, place)
+    broken = """() => [...document.querySelectorAll(".console-table :is(th, td)")].filter((cell) => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        const lines = new Set([...range.getClientRects()].filter((box) => box.width).map((box) => Math.round(box.top)));
+        const text = cell.textContent.trim();
+        return text.length <= 20 && lines.size > text.split(/[\\s-]+/).length;
+    }).map((cell) => cell.textContent)"""
+    for url in (f"{place.base}/", place.page(place.user), place.page(place.pool.sign_in_attempts.all()[0])):
+        page.goto(url)
+        if "pooluser" in url:
+            page.get_by_text("Groups and identities", exact=True).first.click()
+        assert page.locator(".console-table td").count() > 0
+        assert page.evaluate(broken) == [], url
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, url
+        assert axe_finds(page) == [], url
 
 
 def test_an_error_in_another_tab_is_found(place: Place, browse: Browse) -> None:
@@ -150,11 +247,21 @@ def pages(place: Place) -> list[str]:
         f"{place.base}/accounts/signingkey/",
         place.page(key),
         f"{place.base}/accounts/auditevent/",
+        f"{place.base}/accounts/identityprovider/",
+        f"{place.base}/accounts/identityprovider/add/?user_pool={place.pool.pk}&provider_type=Google",
+        place.page(place.pool.identity_providers.get(), "test_configuration"),
+        f"{place.base}/accounts/signinattempt/",
+        *(place.page(attempt) for attempt in place.pool.sign_in_attempts.all()),
+        place.page(place.user, "link_identity"),
     ]
 
 
 # the theme's own: two scrolling regions of one name, a search button of 18 pixels, a column of delete buttons
 THEME = ("landmark-unique", "target-size", "empty-table-header")
+
+
+def axe_finds(page: Page) -> list[str]:
+    return [line for line in axe.violations(page) if not line.startswith(THEME)]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -165,5 +272,4 @@ def test_pages_are_accessible(place: Place, browse: Browse, scheme: str) -> None
     sign_in(page, place)
     for url in pages(place):
         page.goto(url)
-        found = [line for line in axe.violations(page) if not line.startswith(THEME)]
-        assert found == [], url
+        assert axe_finds(page) == [], url

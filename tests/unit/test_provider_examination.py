@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from accounts.models import IdentityProvider, ProviderDocument, UserPool
 from accounts.provider_test import Finding, Verdict, examine
-from federation.upstream import social, suspension
+from federation.upstream import capacity, social, suspension
 from tests import factories
 from tests.fakes.oidc import OidcIdp, key
 from tests.fakes.server import FakeServer, Handler, Reply
@@ -367,3 +367,12 @@ def test_no_finding_repeats_a_secret(corp: IdentityProvider, idp: OidcIdp) -> No
     corp.provider_details["surprise"] = "s3cret"
     assert "s3cret" not in str(examine(corp))
     assert "s3cret" not in str(idp.calls)
+
+
+def test_without_a_free_thread_nobody_is_called(corp: IdentityProvider, idp: OidcIdp, settings: Settings) -> None:
+    """The places that sign-ins wait in are for operators as well (federation/upstream/capacity.py)."""
+    settings.USERPOOL_UPSTREAM_CONCURRENCY = 1
+    with capacity.place(corp.pk):
+        assert "Try again" in bad(corp)["Provider"]
+    assert not idp.calls
+    assert not bad(corp)

@@ -196,6 +196,32 @@ def test_idp_identifiers(identifiers: Any, is_good: bool) -> None:
             rules.check_idp_identifiers(identifiers)
 
 
+@pytest.mark.parametrize(
+    ("mapping", "words"),
+    [
+        ({"username": "sub", "email": "mail", "custom:tier": "level"}, ""),
+        ({}, ""),
+        ({"sub": "sub"}, "sub is the pool's own"),
+        ({"identities": "identities"}, "identities is the pool's own"),
+        ({"nothing": "email"}, "has no attribute 'nothing'"),
+        ({"custom:none": "email"}, "has no attribute 'custom:none'"),
+        ({"email": ""}, "The claim for email is empty"),
+        ({"email": 7}, "The claim for email is empty"),
+        ({"email": "x" * 131073}, "The claim for email is empty"),
+        (["email"], "Give a map"),
+    ],
+)
+def test_attribute_mappings(mapping: Any, words: str) -> None:
+    """AttributeMappingType; what says which provider a user comes from is never the provider's to say (W 11.2)."""
+    schema = attributes.Schema.parse([{"Name": "tier"}])
+    if not words:
+        rules.check_attribute_mapping(mapping, schema)
+        return
+    with pytest.raises(ValidationError) as refused:
+        rules.check_attribute_mapping(mapping, schema)
+    assert words in refused.value.messages[0]
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("values", "field", "words"),

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import authentication
-from accounts.models import AuditEvent, Group, PoolUser, RefreshToken, SignInSession, UserPool
+from accounts.models import AuditEvent, Group, IdentityProvider, PoolUser, RefreshToken, SignInSession, UserPool
 from accounts.models.grants import Grant, Subject
 from accounts.models.users import UserStatus
 from tests import console, factories
@@ -310,6 +310,152 @@ def test_a_user_is_deleted(root: Client, user: PoolUser) -> None:
     assert root.post(page(user, "delete"), {"post": "yes"}).status_code == 302
     assert not PoolUser.objects.exists()
     assert actions() == ["delete"]
+
+
+# --- identities
+
+
+def linked(user: PoolUser) -> set[tuple[str, str, bool]]:
+    return {(link.claim, link.subject, link.primary) for link in user.identities.all()}
+
+
+def federated(pool: UserPool, subject: str = "4711") -> PoolUser:
+    """A user who came from the provider Corp."""
+    provider = IdentityProvider.objects.filter(user_pool=pool).first() or factories.make_oidc_provider(pool)
+    user = factories.make_user(pool, f"corp_{subject}", None, status=UserStatus.EXTERNAL_PROVIDER)
+    user.identities.create(provider=provider, subject=subject, primary=True)
+    return user
+
+
+@pytest.mark.parametrize("claim", ["", "sub", "Cognito_Subject", "NameID"])
+def test_an_identity_is_linked_by_its_subject(root: Client, pool: UserPool, user: PoolUser, claim: str) -> None:
+    """AdminLinkProviderForUser (W 11.4); the subject has one name here, whatever it is called."""
+    provider = factories.make_oidc_provider(pool)
+    url = page(user, "link_identity")
+    assert "Link only what you know to be the same person" in root.get(url).content.decode()
+    assert linked(user) == set()
+    values = {"provider": str(provider.pk), "value": " 4711 ", "claim": claim}
+    assert root.post(url, values)["Location"] == page(user)
+    assert linked(user) == {("", "4711", False)}
+    event = AuditEvent.objects.get()
+    assert (event.actor, event.action, event.target_id) == ("opal", "link identity", user.sub)
+    assert event.changes == {"identities": [None, "Corp: 4711"]}
+
+
+def test_a_link_by_another_claim_waits_for_the_first_sign_in(root: Client, pool: UserPool, user: PoolUser) -> None:
+    provider = factories.make_oidc_provider(pool)
+    values = {"provider": str(provider.pk), "value": "ada@corp.example", "claim": "email"}
+    assert root.post(page(user, "link_identity"), values).status_code == 302
+    assert linked(user) == {("email", "ada@corp.example", False)}
+    assert AuditEvent.objects.get().changes == {"identities": [None, "Corp: email = ada@corp.example"]}
+    looker = console.browser(console.operator("view_pooluser", name="looker"))
+    for browser in (root, looker):
+        text = browser.get(page(user)).content.decode()
+        assert "email = ada@corp.example (waits for the first sign-in)" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"value": ""}, "This field is required"),
+        ({"value": "x" * 513}, "at most 512"),
+        ({"value": "\x00"}, "Null characters"),
+        ({"claim": "x" * 257}, "at most 256"),
+        ({"provider": ""}, "This field is required"),
+        ({"provider": "foreign"}, "not one of the available choices"),
+        ({"provider": "Google", "claim": "email"}, "are linked by their subject"),
+        ({"value": "his"}, "is linked to bob"),
+        ({"value": "hers"}, "is linked to this user already"),
+        ({"value": "own"}, "has a user of its own, corp_own"),
+    ],
+)
+def test_a_link_that_cannot_be_made_is_told_in_the_form(
+    root: Client, pool: UserPool, user: PoolUser, values: dict[str, str], words: str
+) -> None:
+    provider = factories.make_oidc_provider(pool)
+    google = factories.make_oidc_provider(pool, "Google", provider_type="Google")
+    foreign = factories.make_oidc_provider(factories.make_pool())
+    federated(pool, "own")
+    factories.make_user(pool, "bob").identities.create(provider=provider, subject="his")
+    user.identities.create(provider=provider, subject="hers")
+    given = {"provider": str(provider.pk), "value": "4711", "claim": ""} | values
+    given["provider"] = {"foreign": str(foreign.pk), "Google": str(google.pk)}.get(given["provider"], given["provider"])
+    response = root.post(page(user, "link_identity"), given)
+    assert response.status_code == 200
+    assert words in response.content.decode()
+    assert linked(user) == {("", "hers", False)}
+    assert not AuditEvent.objects.exists()
+
+
+def test_a_user_has_five_identities_at_most(root: Client, pool: UserPool, user: PoolUser) -> None:
+    provider = factories.make_oidc_provider(pool)
+    for number in range(5):
+        user.identities.create(provider=provider, subject=f"s{number}")
+    response = root.post(page(user, "link_identity"), {"provider": str(provider.pk), "value": "s5", "claim": ""})
+    assert "at most 5 identities" in response.content.decode()
+    assert user.identities.count() == 5
+
+
+def operations(browser: Client, user: PoolUser) -> set[str]:
+    """Return the operations that the page of ``user`` offers."""
+    text = browser.get(page(user)).content.decode()
+    return {name for name in re.findall(rf"/pooluser/{user.pk}/(\w+)/", text) if name not in ("change", "history")}
+
+
+def test_who_may_only_look_links_nobody(pool: UserPool, user: PoolUser) -> None:
+    provider = factories.make_oidc_provider(pool)
+    link = user.identities.create(provider=provider, subject="upstream-1")
+    looker = console.browser(console.operator("view_pooluser", "change_identityprovider"))
+    assert operations(looker, user) == set()
+    values = {"provider": str(provider.pk), "value": "4711", "claim": "", "link": str(link.pk)}
+    for name in ("link_identity", "unlink"):
+        assert looker.get(page(user, name)).status_code == 403
+        assert looker.post(page(user, name), values).status_code == 403
+    assert linked(user) == {("", "upstream-1", False)}
+    writer = console.browser(console.operator("view_pooluser", "change_pooluser", name="writer"))
+    assert {"link_identity", "unlink"} <= operations(writer, user)
+
+
+def test_what_cannot_be_done_is_not_offered(root: Client, pool: UserPool, user: PoolUser) -> None:
+    assert not {"link_identity", "unlink"} & operations(root, user)
+    came = federated(pool)
+    assert {"link_identity", "set_password"} <= operations(root, came)
+    assert not {"unlink", "temporary_password"} & operations(root, came)
+    assert "link_identity" in operations(root, user)
+    assert "temporary_password" in operations(root, user)
+
+
+def test_the_identity_that_a_user_came_from_stays_while_it_is_the_only_way_in(root: Client, pool: UserPool) -> None:
+    user = federated(pool)
+    own = user.identities.get()
+    other = user.identities.create(provider=own.provider, subject="second")
+    assert "unlink" in operations(root, user)
+    text = root.get(page(user, "unlink")).content.decode()
+    assert f'value="{other.pk}"' in text
+    assert f'value="{own.pk}"' not in text
+    assert root.post(page(user, "unlink"), {"link": str(own.pk)}).status_code == 200
+    assert user.identities.count() == 2
+    assert root.post(page(user, "unlink"), {"link": str(other.pk)}).status_code == 302
+    assert linked(user) == {("", "4711", True)}
+    assert AuditEvent.objects.get().changes == {"identities": ["Corp: second", None]}
+    # with a password there is another way in
+    assert root.post(page(user, "set_password"), {"password": GIVEN}).status_code == 302
+    assert root.post(page(user, "unlink"), {"link": str(own.pk)}).status_code == 302
+    assert linked(user) == set()
+
+
+def test_a_user_from_a_provider_gets_a_password_of_their_own_or_none(root: Client, pool: UserPool) -> None:
+    """AdminSetUserPassword: a password makes the user CONFIRMED; a temporary one makes no sense (W 11.1)."""
+    user = federated(pool)
+    url = page(user, "temporary_password")
+    assert [root.get(url).status_code, root.post(url).status_code] == [404, 404]
+    user.refresh_from_db()
+    assert user.status == UserStatus.EXTERNAL_PROVIDER
+    assert "can sign in here as well" in root.get(page(user, "set_password")).content.decode()
+    assert root.post(page(user, "set_password"), {"password": GIVEN}).status_code == 302
+    user.refresh_from_db()
+    assert (user.status, user.check_password(GIVEN)) == (UserStatus.CONFIRMED, True)
+    assert "can sign in here as well" not in root.get(page(user, "set_password")).content.decode()
 
 
 # --- finding

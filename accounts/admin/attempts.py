@@ -1,0 +1,120 @@
+"""Sign-ins through identity providers in the console: read-only, with the steps and the reason in words.
+
+The list counts nothing and is read in the order of the primary key.
+"""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.admin import register
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, FieldTextFilter, RangeDateTimeFilter
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from accounts import attempt_words
+from accounts.admin import panels
+from accounts.admin.base import ReadOnlyAdmin
+from accounts.admin.site import console
+from accounts.models import SignInAttempt
+from accounts.models.attempts import Outcome
+
+LABELS = {Outcome.SIGNED_IN.label: "success", Outcome.REFUSED.label: "danger"}
+PERMISSION = "accounts.view_signinattempt"
+NO_FACTS = ("step", "ms", "words")
+
+
+def link_to(**where: Any) -> SafeString:
+    """Return a link to the attempts that ``where`` filters."""
+    address = f"{reverse('admin:accounts_signinattempt_changelist')}?{urlencode(where)}"
+    return format_html('<a class="text-link" href="{}">Show the sign-in attempts</a>', address)
+
+
+@register(SignInAttempt, site=console)
+class SignInAttemptAdmin(ReadOnlyAdmin):
+    """What happened at each sign-in through a provider."""
+
+    list_display = ("shown_at", "user_pool", "provider_name", "client_id", "who", "shown_outcome", "reason")
+    list_select_related = ("user_pool", "user")
+    list_filter = (
+        ("user_pool", AutocompleteSelectFilter),
+        ("provider", AutocompleteSelectFilter),
+        ("provider_name", FieldTextFilter),
+        "outcome",
+        ("reason", FieldTextFilter),
+        ("at", RangeDateTimeFilter),
+    )
+    ordering = ("-id",)
+    sortable_by = ()
+    paginator = InfinitePaginator
+    search_fields = ("subject__icontains", "reason__icontains", "client_id__exact", "user__username__istartswith")
+    search_help_text = "A request id, or a part of the subject or the reason, a client id, how a username begins"
+    readonly_fields = (
+        "shown_at", "user_pool", "shown_provider", "client_id", "user", "subject", "shown_outcome", "reason", "why",
+        "error", "description", "request_id", "shown_steps",
+    )  # fmt: skip
+    fieldsets = (
+        (
+            None,
+            {"fields": ("shown_at", "shown_outcome", "user_pool", "shown_provider", "client_id", "user", "subject")},
+        ),
+        ("Why", {"fields": ("reason", "why")}),
+        ("What the app was told", {"fields": ("error", "description")}),
+        ("What happened", {"fields": ("shown_steps", "request_id")}),
+    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is not None and obj.outcome == Outcome.SIGNED_IN:
+            return tuple(one for one in self.fieldsets if one[0] in (None, "What happened"))
+        return self.fieldsets
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        term = search_term.strip()
+        if len(term) == 36 and term.count("-") == 4:  # the error page shows it; it has an index
+            of_request = queryset.filter(request_id=term.lower())
+            if of_request.exists():
+                return of_request, False
+        found, repeated = super().get_search_results(request, queryset, search_term)
+        return found, bool(repeated)
+
+    @display(description="At")
+    def shown_at(self, attempt: SignInAttempt) -> str:
+        return f"{attempt.at:%Y-%m-%d %H:%M:%S}"  # to the second, as the log has it
+
+    @display(description="Provider")
+    def shown_provider(self, attempt: SignInAttempt) -> SafeString | str:
+        if attempt.provider_id is None:
+            return attempt.provider_name or "-"
+        address = reverse("admin:accounts_identityprovider_change", args=(attempt.provider_id,))
+        return format_html('<a class="text-link" href="{}">{}</a>', address, attempt.provider_name)
+
+    @display(description="User or subject")
+    def who(self, attempt: SignInAttempt) -> str:
+        name = attempt.user.username if attempt.user is not None else attempt.subject
+        return f"{name[:60]}..." if len(name) > 60 else name or "-"
+
+    @display(description="Outcome", label=LABELS)
+    def shown_outcome(self, attempt: SignInAttempt) -> str:
+        return str(Outcome(attempt.outcome).label)
+
+    @display(description="What that means")
+    def why(self, attempt: SignInAttempt) -> str:
+        return attempt_words.why(attempt.reason) or "-"
+
+    @display(description="Steps")
+    def shown_steps(self, attempt: SignInAttempt) -> Any:
+        rows = (
+            (step.get("step", ""), panels.lines(_told(step)), panels.whole(f"{step.get('ms', 0)} ms"))
+            for step in attempt.steps
+            if isinstance(step, dict)
+        )
+        return panels.table(("Step", "What was found", "Time"), rows, "It ended before the first step.")
+
+
+def _told(step: dict[str, Any]) -> list[str]:
+    """Return the words of a step and its facts, one a line."""
+    words = [str(step["words"])] if step.get("words") else []
+    return words + [f"{name}: {value}" for name, value in step.items() if name not in NO_FACTS and value != ""]
