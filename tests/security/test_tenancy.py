@@ -7,6 +7,7 @@ home: a refusal that would have come anyway proves nothing.
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -15,12 +16,23 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts import signing
+from accounts import attempts, linking, sessions, signing
 from accounts.authentication import set_password
-from accounts.models import AppClient, PoolUser, RefreshToken, SignInSession, UserPool
+from accounts.models import (
+    AppClient,
+    LinkedIdentity,
+    PoolUser,
+    RefreshToken,
+    SignInAttempt,
+    SignInRequest,
+    SignInSession,
+    UserPool,
+)
 from federation import tokens as wire
 from tests import factories
 from tests.browser_like import FORM, csrf_of, open_login, sign_in, submit_login
+from tests.fakes.browser import at_provider, come_back, fields_of, register
+from tests.fakes.oidc import OidcIdp
 from tests.security.steps import basic, issue_code, post, redeem, refresh, tokens_of, userinfo
 
 pytestmark = pytest.mark.django_db
@@ -436,3 +448,113 @@ def test_a_scope_of_another_pools_resource_server_is_not_granted(pair: Pair) -> 
 
     assert ask(pair.a).status_code == 200
     assert error_of(ask(pair.b))[0] == 400
+
+
+# --- sign-ins through identity providers
+
+
+@pytest.fixture
+def idp(pair: Pair, settings: Any) -> Iterator[OidcIdp]:
+    """One provider, registered by both pools under one name with the same credentials."""
+    settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
+    attempts._unknown.clear()
+    with OidcIdp() as running:
+        for tenant in (pair.a, pair.b):
+            register(running, tenant.pool, tenant.public)
+        yield running
+
+
+def sent_out(tenant: Tenant, browser: Mounted) -> HttpResponse:
+    return browser.get("/oauth2/authorize?" + urlencode(tenant.query(identity_provider="Corp")))
+
+
+@pytest.mark.parametrize("posted", [False, True])
+def test_an_answer_of_a_provider_belongs_to_the_pool_that_asked(pair: Pair, idp: OidcIdp, posted: bool) -> None:
+    """State, cookie and code of pool A at pool B, where a browser has a sign-in of its own under way."""
+    home, away = pair.a.browser(), pair.b.browser()
+    back = at_provider(sent_out(pair.a, home))
+    sent_out(pair.b, away)
+    carry_cookies(home, away)
+    answer = urlencode(fields_of(back))
+    if posted:
+        refused = away.post("/oauth2/idpresponse", answer, content_type=FORM)
+    else:
+        refused = away.get(f"/oauth2/idpresponse?{answer}")
+    assert refused["Location"].startswith(f"{pair.b.prefix}/error?error=sign_in_lost")
+    assert sessions.COOKIE not in refused.cookies
+    assert not idp.called("/token")
+    assert SignInRequest.objects.filter(consumed_at__isnull=True).count() == 2
+    attempt = SignInAttempt.objects.get()
+    assert (attempt.user_pool, attempt.reason, attempt.provider) == (pair.b.pool, "state_unknown", None)
+    assert "code=" in come_back(home, back, posted)["Location"]  # at home it is as good as ever
+    assert SignInRequest.objects.get(consumed_at__isnull=True).user_pool == pair.b.pool
+
+
+@pytest.mark.parametrize("negligent", [False, True])
+def test_a_code_of_the_provider_for_another_pool_does_not_fit_a_sign_in_here(
+    pair: Pair, idp: OidcIdp, negligent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both pools are one client at the provider. It compares redirect_uri and PKCE; if not, the nonce is compared here
+    (RFC 9700 4.5).
+    """
+    if negligent:
+        monkeypatch.setattr(idp, "fits", lambda asked, form: True)
+    stolen = fields_of(at_provider(sent_out(pair.a, pair.a.browser())))["code"]
+    away = pair.b.browser()
+    refused = come_back(away, at_provider(sent_out(pair.b, away)), code=stolen)
+    assert parse_qs(urlsplit(refused["Location"]).query)["error"] == ["invalid_request"]
+    assert SignInAttempt.objects.latest("id").reason == ("id_token_nonce" if negligent else "token_error")
+    assert not LinkedIdentity.objects.exists()
+
+
+def test_one_person_at_one_provider_is_another_user_in_each_pool(pair: Pair, idp: OidcIdp) -> None:
+    for tenant in (pair.a, pair.b):
+        browser = tenant.browser()
+        assert "code=" in come_back(browser, at_provider(sent_out(tenant, browser)))["Location"]
+    links = LinkedIdentity.objects.select_related("user", "provider").order_by("id")
+    assert [(link.user.user_pool, link.provider.user_pool) for link in links] == [
+        (pair.a.pool, pair.a.pool),
+        (pair.b.pool, pair.b.pool),
+    ]
+    assert links[0].user.sub != links[1].user.sub
+    assert [group.user_pool for link in links for group in link.user.groups.all()] == [pair.a.pool, pair.b.pool]
+
+
+def test_a_link_in_one_pool_is_none_in_another(pair: Pair, idp: OidcIdp) -> None:
+    provider = pair.a.pool.identity_providers.get()
+    with pytest.raises(linking.LinkRefused):
+        linking.link(pair.b.user, provider, "ada")
+    linking.link(pair.a.user, provider, "ada")
+    for tenant in (pair.a, pair.b):
+        browser = tenant.browser()
+        come_back(browser, at_provider(sent_out(tenant, browser)))
+    assert SignInSession.objects.filter(user=pair.a.user).exists()
+    assert not SignInSession.objects.filter(user=pair.b.user).exists()
+    assert pair.b.pool.users.get(identities__subject="ada").status == "EXTERNAL_PROVIDER"
+
+
+def test_a_session_from_a_provider_is_worthless_at_another_pool_with_the_same_provider(
+    pair: Pair, idp: OidcIdp
+) -> None:
+    home, away = pair.a.browser(), pair.b.browser()
+    come_back(home, at_provider(sent_out(pair.a, home)))
+    assert "code=" in sent_out(pair.a, home)["Location"]
+    carry_cookies(home, away)
+    assert sent_out(pair.b, away)["Location"].startswith(f"{idp.base}/authorize?")
+
+
+def test_the_documents_of_a_provider_are_kept_for_each_pool_by_itself(pair: Pair, idp: OidcIdp) -> None:
+    """What one tenant's provider publishes is never what verifies another's tokens, whatever the address."""
+    for tenant in (pair.a, pair.b):
+        browser = tenant.browser()
+        come_back(browser, at_provider(sent_out(tenant, browser)))
+        provider = tenant.pool.identity_providers.get()
+        assert set(provider.documents.values_list("kind", flat=True)) == {"discovery", "jwks"}
+    assert len(idp.called("/jwks")) == 2
+
+
+def test_the_cookie_of_a_sign_in_stays_with_its_pool(pair: Pair, idp: OidcIdp) -> None:
+    response = sent_out(pair.b, pair.b.browser())
+    [(name, morsel)] = response.cookies.items()
+    assert name == ("userpool_state" if pair.b.prefix else "__Host-userpool_state")
+    assert (morsel["path"], morsel["domain"]) == (f"{pair.b.prefix}/", "")
