@@ -10,6 +10,8 @@ import time
 from collections import deque
 from typing import Any
 
+from django.db import IntegrityError, transaction
+
 from accounts import audit, tracing
 from accounts.models import IdentityProvider, PoolUser, SignInAttempt, UserPool
 from accounts.models.attempts import Outcome
@@ -17,9 +19,9 @@ from accounts.models.attempts import Outcome
 log = logging.getLogger("userpool.signin")
 MAX_STEPS = 40
 MAX_WORDS = 300
-# answers to states that nobody knows: anybody can send them, so only so many are worth a row
-UNKNOWN_PER_MINUTE = 10
-_unknown: deque[float] = deque(maxlen=UNKNOWN_PER_MINUTE)
+# what anybody can bring about as often as they like, without having signed in anywhere: only so many are worth a row
+CHEAP_PER_MINUTE = 10
+_cheap: dict[tuple[str, int | None], deque[float]] = {}
 
 
 class Steps:
@@ -76,24 +78,46 @@ def refused(
     )
 
 
-def refused_unknown(pool: UserPool, steps: Steps, reason: str) -> None:
-    """Record an answer that belongs to no sign-in, unless there were many of late; the log has them all."""
+def refused_early(
+    pool: UserPool,
+    provider: IdentityProvider | None,
+    client_id: str,
+    steps: Steps,
+    reason: str,
+    error: str = "",
+    description: str = "",
+) -> None:
+    """Record a refusal that cost its sender one request: of each provider a few a minute; the log has them all."""
     now = time.monotonic()
-    if len(_unknown) == UNKNOWN_PER_MINUTE and now - _unknown[0] < 60:
-        log.info("federated sign-in refused: %s", reason, extra={"pool": pool.pk})
+    recent = _cheap.setdefault((pool.pk, provider.pk if provider else None), deque(maxlen=CHEAP_PER_MINUTE))
+    if len(recent) == CHEAP_PER_MINUTE and now - recent[0] < 60:
+        log.info("federated sign-in refused: %s", reason, extra={"pool": pool.pk, "client": client_id})
         return
-    _unknown.append(now)
-    refused(pool, None, "", steps, reason)
+    recent.append(now)
+    refused(pool, provider, client_id, steps, reason, error, description)
+
+
+def forget_early() -> None:
+    """Forget how many early refusals were recorded of late."""
+    _cheap.clear()
 
 
 def _write(pool: UserPool, provider: IdentityProvider | None, client_id: str, steps: Steps, **values: Any) -> None:
-    SignInAttempt.objects.create(
-        user_pool=pool,
-        provider=provider,
-        provider_name=provider.provider_name if provider else "",
-        client_id=client_id,
-        subject=audit.printable(steps.subject)[:512],
-        steps=steps.taken,
-        request_id=tracing.current_request_id(),
+    row = {
+        "user_pool": pool,
+        "provider_name": provider.provider_name if provider else "",
+        "client_id": client_id,
+        "subject": audit.printable(steps.subject)[:512],
+        "steps": steps.taken,
+        "request_id": tracing.current_request_id(),
         **values,
-    )
+    }
+    # the provider, or the user, may have been deleted while the sign-in went on: the record is not worth an error
+    for present in ({"provider": provider}, {"provider": None, "user": None}):
+        try:
+            with transaction.atomic():
+                SignInAttempt.objects.create(**row | present)
+        except IntegrityError:
+            continue
+        return
+    log.warning("federated sign-in not recorded: its pool is gone", extra={"pool": pool.pk})

@@ -48,7 +48,9 @@ def begin(request: HttpRequest, asked: AuthorizeRequest, provider: IdentityProvi
         with capacity.place(provider.pk):
             response = upstream.begin(request, passing)
     except OAuthError as error:
-        _record_refusal(asked, provider, passing.steps, error)
+        reason = getattr(error, "reason", error.code)
+        told = (reason, error.code, error.description)
+        attempts.refused_early(asked.pool, provider, asked.client.client_id, passing.steps, *told)
         raise
     browser = _browser(request) or opaque.random_token()
     pauses.put_away(asked.pool, provider, passing.state, browser, asked.query, passing.kept)
@@ -121,7 +123,7 @@ def _find(request: HttpRequest, given: Parameters, state: str) -> SignInRequest:
     pool = pool_of(request)
     paused = pauses.find(pool, state) if "state" not in given.repeated else None
     if paused is None:
-        attempts.refused_unknown(pool, Steps(), Lost.UNKNOWN.value)
+        attempts.refused_early(pool, None, "", Steps(), Lost.UNKNOWN.value)
         raise HostedPageError(LOST_PAGE)
     if (why := pauses.why_lost(paused, _browser(request))) is not None:
         raise _lost(request, paused, why)

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from itertools import cycle
+from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 from jwcrypto import jwk
 
-from accounts import directory, signing
+from accounts import attempts, directory, signing
 from accounts.models import AppClient, PoolUser, UserPool
+from federation.upstream import suspension
 from tests import factories
+from tests.fakes.oidc import OidcIdp
 
 pytest_plugins = ["tests.needs"]
 _key_pairs: dict[str, list[jwk.JWK]] = {}
@@ -21,6 +24,8 @@ def _fresh_caches() -> Iterator[None]:
     """The directory outlives a rolled back transaction; a test must not see another's rows."""
     directory.forget()
     cache.clear()
+    suspension.forget()
+    attempts.forget_early()
     yield
     directory.forget()
 
@@ -59,6 +64,14 @@ def secret_client(pool: UserPool) -> AppClient:
 def user(pool: UserPool) -> PoolUser:
     """ada, whose password is factories.PASSWORD."""
     return factories.make_user(pool)
+
+
+@pytest.fixture
+def idp(settings: Any) -> Iterator[OidcIdp]:
+    """An OpenID Provider on a port of this machine, honest until it is told otherwise."""
+    settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
+    with OidcIdp() as running:
+        yield running
 
 
 @pytest.fixture

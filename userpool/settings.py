@@ -89,7 +89,7 @@ for word in USERPOOL_TRUSTED_PROXIES:
 
 # --- calls to identity providers
 # what "test configuration" in the console runs; accounts knows no protocol
-USERPOOL_PROVIDER_TEST = "federation.upstream.examination.examine"
+USERPOOL_PROVIDER_EXAMINATION = "federation.upstream.examination.examine"
 USERPOOL_UPSTREAM_ALLOW_PRIVATE = env.flag("USERPOOL_UPSTREAM_ALLOW_PRIVATE")
 USERPOOL_UPSTREAM_NETWORKS = env.words("USERPOOL_UPSTREAM_NETWORKS")
 for word in USERPOOL_UPSTREAM_NETWORKS:

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from accounts import provider_details, provider_test
+from accounts import provider_details, provider_examination
 from accounts.admin import attempts, panels, provider_setup
 from accounts.admin.base import PoolBoundAdmin
 from accounts.admin.operations import Operation
@@ -101,7 +101,7 @@ class IdentityProviderAdmin(PoolBoundAdmin):
         return self.operate(request, object_id, operation)
 
     def _test(self, request: HttpRequest, provider: IdentityProvider, values: dict[str, Any]) -> HttpResponse:
-        found = provider_test.examine(provider)
+        found = provider_examination.examine(provider)
         return self.result(request, provider, "Test configuration", "console/findings.html", findings=found)
 
     @display(description="Last sign-in", label={Outcome.SIGNED_IN: "success", Outcome.REFUSED: "danger"})

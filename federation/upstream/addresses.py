@@ -30,26 +30,23 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def permitted(address: Address) -> bool:
-    """Whether a provider may live at ``address``: a public one, or one that the deployment names."""
+    """Whether a provider may live at ``address``: a public one, or one that the deployment names.
+
+    An IPv6 address that stands for an IPv4 address is judged by that. The tunnels of old (6to4, Teredo) lead nowhere
+    that a provider would be, and Python's versions disagree on whether they are public.
+    """
     if settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE:
         return not address.is_multicast
     if any(address in ipaddress.ip_network(network, strict=False) for network in settings.USERPOOL_UPSTREAM_NETWORKS):
         return True
-    if address in NAT64:
-        return permitted(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    if address.is_multicast or address.is_reserved or address.is_unspecified or not address.is_global:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
-        return False
-    return all(permitted(inner) for inner in _inside(address))
-
-
-def _inside(address: Address) -> list[Address]:
-    """The IPv4 addresses that an IPv6 address stands for, by mapping or tunnel."""
-    if not isinstance(address, ipaddress.IPv6Address):
-        return []
-    found: list[Address | None] = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    return [inner for inner in found if inner is not None]
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return permitted(address.ipv4_mapped)
+        if address in NAT64:
+            return permitted(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.sixtofour is not None or address.teredo is not None or address.is_site_local:
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
 def resolve(host: str, port: int, deadline: float) -> list[Address]:

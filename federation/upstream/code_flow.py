@@ -136,7 +136,8 @@ class CodeFlow:
             signin.steps.note("token endpoint failed", failure.words, host=failure.host)
             raise self._unreachable(failure, "token", "Timeout occurred in calling IdP token endpoint") from failure
         tokens = self._read(answer, "token", signin)
-        if answer.status != 200 or not isinstance(tokens.get("access_token"), str):
+        token = tokens.get("access_token")
+        if answer.status != 200 or not isinstance(token, str) or not token.isascii() or not token.isprintable():
             sent = (code, *(form.get(name, "") for name in ("client_secret", "code_verifier")))
             error, words = (relayed(tokens.get(name), *sent) for name in ("error", "error_description"))
             signin.steps.note("token endpoint refused", words, status=answer.status, error=error)

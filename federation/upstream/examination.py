@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from accounts import documents, provider_details
 from accounts.models import IdentityProvider
 from accounts.provider_details import AppleDetails, Details, OidcDetails
-from accounts.provider_test import Finding, Verdict
+from accounts.provider_examination import Finding, Verdict
 from federation.errors import Busy, UpstreamFailed
 from federation.upstream import capacity, discovery, keys, social
 from federation.upstream.code_flow import mapped_claims

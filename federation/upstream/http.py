@@ -140,7 +140,7 @@ class Exchange:
         except httpx.TimeoutException as error:
             suspension.failed(host)
             raise FetchFailed("timeout", host) from error
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # of a redirect
             raise FetchFailed("not_a_url", host) from error
         except httpx.TransportError as error:
             suspension.failed(host)
@@ -176,16 +176,15 @@ def require_callable(url: str) -> str:
     """Return the host and port of ``url``; raise FetchFailed unless it is https (or http, in development)."""
     try:
         parts = httpx.URL(url)
+        name, scheme, port = parts.host, parts.scheme, parts.port
     except (httpx.InvalidURL, UnicodeError) as error:
         raise FetchFailed("not_a_url") from error
     schemes = ("https", "http") if settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE else ("https",)
-    if not parts.host or parts.scheme not in ("https", "http"):
-        raise FetchFailed("not_a_url", parts.host)
-    if parts.scheme not in schemes:
-        raise FetchFailed("not_https", parts.host)
-    if parts.userinfo:
-        raise FetchFailed("not_a_url", parts.host)
-    return f"{parts.host}:{parts.port}" if parts.port else parts.host
+    if not name or scheme not in ("https", "http") or parts.userinfo:
+        raise FetchFailed("not_a_url", name)
+    if scheme not in schemes:
+        raise FetchFailed("not_https", name)
+    return f"{name}:{port}" if port else name
 
 
 def _is_tls(error: BaseException | None) -> bool:

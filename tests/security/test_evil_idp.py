@@ -29,10 +29,10 @@ from django.test import Client
 from django.utils import timezone
 from httpcore._backends.sync import SyncStream
 
-from accounts import attempts, directory, sessions
+from accounts import directory, sessions
 from accounts.models import AppClient, IdentityProvider, PoolUser, ProviderDocument, SignInAttempt, UserPool
 from accounts.models import SignInSession as Session
-from federation.upstream import addresses, keys, suspension
+from federation.upstream import addresses, keys
 from federation.upstream import http as outgoing
 from tests.fakes.browser import at_provider, come_back, fields_of, register, through
 from tests.fakes.oidc import Key, OidcIdp, key, signed
@@ -44,20 +44,6 @@ DISCOVERY = "/.well-known/openid-configuration"
 JSON = {"Content-Type": "application/json"}
 Arrange = Callable[[OidcIdp], object]
 Forge = Callable[[dict[str, Any], dict[str, Any]], str]
-
-
-@pytest.fixture(autouse=True)
-def _forgetful() -> None:
-    """What earlier tests left in this process's memory is gone."""
-    suspension.forget()
-    attempts._unknown.clear()
-
-
-@pytest.fixture
-def idp(settings: Any) -> Iterator[OidcIdp]:
-    settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
-    with OidcIdp() as running:
-        yield running
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.http import HttpResponse
 from django.utils import timezone
 
-from accounts import attempts, directory, linking, signing
+from accounts import directory, linking, signing
 from accounts.linking import LinkRefused
 from accounts.models import (
     AppClient,
@@ -31,7 +31,7 @@ from accounts.models import (
     SignInSession,
     UserPool,
 )
-from federation.upstream import keys, suspension
+from federation.upstream import keys
 from tests import factories
 from tests.fakes.browser import at_provider, come_back, register
 from tests.fakes.oidc import OidcIdp
@@ -60,8 +60,6 @@ def idp(settings: Any) -> Iterator[OidcIdp]:
     """A provider; places enough for everybody, for it is not the queue that is tried here."""
     settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
     settings.USERPOOL_UPSTREAM_CONCURRENCY = 2 * MANY
-    suspension.forget()
-    attempts._unknown.clear()
     with OidcIdp() as running:
         yield running
 

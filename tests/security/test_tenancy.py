@@ -16,7 +16,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts import attempts, linking, sessions, signing
+from accounts import linking, sessions, signing
 from accounts.authentication import set_password
 from accounts.models import (
     AppClient,
@@ -457,7 +457,6 @@ def test_a_scope_of_another_pools_resource_server_is_not_granted(pair: Pair) -> 
 def idp(pair: Pair, settings: Any) -> Iterator[OidcIdp]:
     """One provider, registered by both pools under one name with the same credentials."""
     settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
-    attempts._unknown.clear()
     with OidcIdp() as running:
         for tenant in (pair.a, pair.b):
             register(running, tenant.pool, tenant.public)

@@ -90,10 +90,16 @@ def test_an_address_that_is_not_public_is_not_called(address: str) -> None:
     assert not permitted(ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["64:ff9b::8.8.8.8", "2002:808:808::1"])
+@pytest.mark.parametrize("address", ["64:ff9b::8.8.8.8", "::ffff:8.8.8.8"])
 def test_a_public_ipv4_address_behind_a_translator_is_called(address: str) -> None:
     """RFC 6052 2.1: with NAT64 a host that has IPv6 only reaches every IPv4 provider by such an address."""
     assert permitted(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", ["2002:808:808::1", "2001:0:808:808::1"])
+def test_the_tunnels_of_old_are_not_called(address: str) -> None:
+    """6to4 (RFC 7526) and Teredo: no provider lives there, whatever IPv4 address they carry."""
+    assert not permitted(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize(

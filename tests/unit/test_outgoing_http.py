@@ -31,13 +31,6 @@ from tests.fakes.server import Call, FakeServer, Handler, Reply
 SECRET = {"client_secret": "s", "code": "c"}
 
 
-@pytest.fixture(autouse=True)
-def _no_suspensions() -> Iterator[None]:
-    suspension.forget()
-    yield
-    suspension.forget()
-
-
 @pytest.fixture
 def fake(settings: Settings) -> Iterator[FakeServer]:
     """A provider on http, as in development."""

@@ -4,7 +4,6 @@ RFC 6749 10.12 and RFC 9700 4.7 (state: random, of one use, bound to the browser
 The record is for operators and holds nothing that could be used again.
 """
 
-from collections import deque
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts import attempts, opaque, pauses
-from accounts.attempts import MAX_STEPS, MAX_WORDS, UNKNOWN_PER_MINUTE, Steps
+from accounts.attempts import CHEAP_PER_MINUTE, MAX_STEPS, MAX_WORDS, Steps
 from accounts.models import IdentityProvider, PoolUser, SignInAttempt, SignInRequest, UserPool
 from accounts.models.attempts import Outcome
 from accounts.pauses import LIFETIME, MAX_REFUSALS, Lost
@@ -225,16 +224,28 @@ def test_a_record_outlives_its_provider_and_its_user(corp: IdentityProvider, use
 
 def test_answers_that_belong_to_no_sign_in_fill_no_table(pool: UserPool, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(attempts, "_unknown", deque(maxlen=UNKNOWN_PER_MINUTE))
+    monkeypatch.setattr(attempts, "_cheap", {})
     monkeypatch.setattr(attempts, "time", SimpleNamespace(monotonic=lambda: now[0]))
     for _ in range(100):
-        attempts.refused_unknown(pool, Steps(), Lost.UNKNOWN.value)
-    assert SignInAttempt.objects.count() == UNKNOWN_PER_MINUTE
+        attempts.refused_early(pool, None, "", Steps(), Lost.UNKNOWN.value)
+    assert SignInAttempt.objects.count() == CHEAP_PER_MINUTE
     now[0] += 59
-    attempts.refused_unknown(pool, Steps(), Lost.UNKNOWN.value)
-    assert SignInAttempt.objects.count() == UNKNOWN_PER_MINUTE
+    attempts.refused_early(pool, None, "", Steps(), Lost.UNKNOWN.value)
+    assert SignInAttempt.objects.count() == CHEAP_PER_MINUTE
     now[0] += 1
     for _ in range(100):
-        attempts.refused_unknown(pool, Steps(), Lost.UNKNOWN.value)
-    assert SignInAttempt.objects.count() == 2 * UNKNOWN_PER_MINUTE
+        attempts.refused_early(pool, None, "", Steps(), Lost.UNKNOWN.value)
+    assert SignInAttempt.objects.count() == 2 * CHEAP_PER_MINUTE
     assert set(SignInAttempt.objects.values_list("reason", "provider")) == {("state_unknown", None)}
+
+
+def test_refusals_on_the_way_out_fill_no_table_and_hide_no_other_provider(
+    pool: UserPool, corp: IdentityProvider
+) -> None:
+    """Anybody can ask to be sent to a provider whose discovery is broken, and need not have been there before."""
+    partner = factories.make_oidc_provider(pool, "Partner")
+    for _ in range(100):
+        attempts.refused_early(pool, corp, "client", Steps(), "discovery_timeout")
+    attempts.refused_early(pool, partner, "client", Steps(), "discovery_timeout", "invalid_request", "words")
+    assert SignInAttempt.objects.filter(provider=corp).count() == CHEAP_PER_MINUTE
+    assert SignInAttempt.objects.get(provider=partner).description == "words"

@@ -20,7 +20,7 @@ from pytest_django import Settings
 from accounts import directory
 from accounts import documents as rows
 from accounts.models import IdentityProvider, ProviderDocument, UserPool
-from federation.upstream import documents, suspension
+from federation.upstream import documents
 from federation.upstream.documents import DISCOVERY, JWKS, LEASE, RETRY, Kind, document
 from federation.upstream.fetching import BadDocument, FetchFailed
 from federation.upstream.http import MAX_BODY, Exchange
@@ -36,11 +36,9 @@ PATH = "/keys"
 @pytest.fixture
 def fake(settings: Settings) -> Iterator[FakeServer]:
     settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
-    suspension.forget()
     with FakeServer() as running:
         running.routes[PATH] = lambda call: Reply({"version": len(running.called(PATH))})
         yield running
-    suspension.forget()
 
 
 @pytest.fixture

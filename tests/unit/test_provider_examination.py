@@ -5,7 +5,6 @@ Apple, "Creating a client secret" (a .p8 file holds an EC P-256 key).
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,23 +15,14 @@ from joserfc.jwk import OctKey
 from pytest_django import Settings
 
 from accounts.models import IdentityProvider, ProviderDocument, UserPool
-from accounts.provider_test import Finding, Verdict, examine
-from federation.upstream import capacity, social, suspension
+from accounts.provider_examination import Finding, Verdict, examine
+from federation.upstream import capacity, social
 from tests import factories
 from tests.fakes.oidc import OidcIdp, key
 from tests.fakes.server import FakeServer, Handler, Reply
 
 pytestmark = pytest.mark.django_db
 WELL_KNOWN = "/.well-known/openid-configuration"
-
-
-@pytest.fixture
-def idp(settings: Settings) -> Iterator[OidcIdp]:
-    settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
-    suspension.forget()
-    with OidcIdp() as running:
-        yield running
-    suspension.forget()
 
 
 @pytest.fixture

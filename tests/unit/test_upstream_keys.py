@@ -4,18 +4,15 @@ The keys are those of RFC 7517 appendix A and of RFC 7515 appendices A.2 and A.3
 """
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey
-from pytest_django import Settings
 
 from accounts import directory
 from accounts.models import IdentityProvider, ProviderDocument, UserPool
 from federation.errors import UpstreamFailed
-from federation.upstream import suspension
 from federation.upstream.http import Exchange
 from federation.upstream.keys import COOLDOWN, MAX_KEYS, fitting, verification_keys
 from tests import factories
@@ -201,15 +198,6 @@ def test_two_keys_may_bear_one_kid() -> None:
 # --- with a provider
 
 DB = pytest.mark.django_db
-
-
-@pytest.fixture
-def idp(settings: Settings) -> Iterator[OidcIdp]:
-    settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
-    suspension.forget()
-    with OidcIdp() as running:
-        yield running
-    suspension.forget()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from accounts import attempt_words, provider_claims
 from accounts.models import AuditEvent, IdentityProvider, PoolUser, ProviderDocument, SignInAttempt, UserPool
 from accounts.models.attempts import Outcome
 from accounts.pauses import Lost
-from accounts.provider_test import Finding, Verdict
+from accounts.provider_examination import Finding, Verdict
 from federation import errors
 from federation.upstream import fetching
 from tests import console, factories
@@ -226,7 +226,7 @@ def examine(provider: IdentityProvider) -> list[Finding]:
 
 @pytest.fixture
 def _examined(settings: Any) -> None:
-    settings.USERPOOL_PROVIDER_TEST = "tests.wire.test_console_providers.examine"
+    settings.USERPOOL_PROVIDER_EXAMINATION = "tests.wire.test_console_providers.examine"
     examined.clear()
 
 

@@ -4,9 +4,7 @@ The aim: one row written before the redirect, none of it left after five minutes
 the provider's documents fetched once per cache age, whoever signs in.
 """
 
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.http import HttpResponse
@@ -23,13 +21,6 @@ from tests.wire.test_cost import Cost, counted
 
 pytestmark = pytest.mark.django_db
 DISCOVERY = "/.well-known/openid-configuration"
-
-
-@pytest.fixture
-def idp(settings: Any) -> Iterator[OidcIdp]:
-    settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
-    with OidcIdp() as running:
-        yield running
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from accounts.models import (
     UserPoolDomain,
 )
 from accounts.models.users import UserStatus
-from federation.upstream import capacity, suspension
+from federation.upstream import capacity
 from federation.upstream import http as outgoing
 from tests import factories
 from tests.browser_like import FORM, open_login, submit_login
@@ -67,16 +67,6 @@ HOST = "demo.auth.example.test"
 HERE = f"https://{HOST}/oauth2/idpresponse"
 COOKIE = "__Host-userpool_state"
 Arrange = Callable[[OidcIdp], object]
-
-
-@pytest.fixture
-def idp(settings: Any) -> Iterator[OidcIdp]:
-    """An honest provider. What earlier tests have left in this process's memory is gone."""
-    settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
-    suspension.forget()
-    attempts._unknown.clear()
-    with OidcIdp() as running:
-        yield running
 
 
 @pytest.fixture
@@ -995,10 +985,20 @@ def test_who_has_a_state_cannot_fill_the_record_with_it(http: Client, query: dic
 
 
 def test_made_up_states_are_recorded_a_few_times_a_minute(http: Client, idp: OidcIdp) -> None:
-    for number in range(attempts.UNKNOWN_PER_MINUTE + 5):
+    for number in range(attempts.CHEAP_PER_MINUTE + 5):
         response = http.get(f"/oauth2/idpresponse?code=x&state={number:043}")
         assert on_error_page(http, response) == "sign_in_lost"
-    assert SignInAttempt.objects.filter(reason="state_unknown").count() == attempts.UNKNOWN_PER_MINUTE
+    assert SignInAttempt.objects.filter(reason="state_unknown").count() == attempts.CHEAP_PER_MINUTE
+
+
+def test_being_refused_on_the_way_out_is_recorded_a_few_times_a_minute(
+    http: Client, query: dict[str, str], idp: OidcIdp
+) -> None:
+    idp.misbehave("/.well-known/openid-configuration", Reply({}, 500))
+    for _ in range(attempts.CHEAP_PER_MINUTE + 5):
+        assert sent_to_app(ask(http, query))["error"] == "invalid_request"
+    assert SignInAttempt.objects.count() == attempts.CHEAP_PER_MINUTE
+    assert len(idp.called("/.well-known/openid-configuration")) == 1
 
 
 # --- too many at once (federation/upstream/capacity.py)

@@ -23,9 +23,8 @@ from django.test import Client
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from accounts import attempts
 from accounts.models import AppClient, PoolUser, SignInAttempt, UserPool
-from federation.upstream import people, social, suspension
+from federation.upstream import people, social
 from tests.browser_like import FORM
 from tests.fakes.oidc import key
 from tests.fakes.server import Call, Reply
@@ -49,8 +48,6 @@ WITH_PROFILE = ["Facebook", "LoginWithAmazon", "Google"]
 def start(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[SocialProvider], SocialProvider]]:
     """``start(fake)``: let it run, and Userpool call it in place of the real one."""
     settings.USERPOOL_UPSTREAM_ALLOW_PRIVATE = True
-    suspension.forget()
-    attempts._unknown.clear()
     running = []
 
     def go(fake: SocialProvider) -> SocialProvider:

@@ -1,6 +1,7 @@
 """Trying an identity provider's configuration out, for the console: what was found, in words.
 
-Who does the trying speaks the protocols, and this application does not: the settings name it (USERPOOL_PROVIDER_TEST).
+Who does the trying speaks the protocols, and this application does not: a setting names it
+(USERPOOL_PROVIDER_EXAMINATION).
 """
 
 from collections.abc import Callable
@@ -32,5 +33,5 @@ class Finding:
 
 def examine(provider: IdentityProvider) -> list[Finding]:
     """Call the provider as a sign-in would and return what was found; a failure is a finding, never an exception."""
-    run: Callable[[IdentityProvider], list[Finding]] = import_string(settings.USERPOOL_PROVIDER_TEST)
+    run: Callable[[IdentityProvider], list[Finding]] = import_string(settings.USERPOOL_PROVIDER_EXAMINATION)
     return run(provider)
