@@ -88,6 +88,7 @@ WORDS = {
     # who it is, and the attributes
     "subject_invalid": "The provider's name for the user is empty, too long, or holds characters that cannot be "
     f"stored. {OPERATOR}",
+    "provider_deleted": "The provider was deleted while the person was there. Nothing to do, unless it was a mistake.",
     "username_taken": "A user of the name that this identity would get is there already, and is not linked to it. Link "
     "the identity to that user, or delete the user.",
     "username_too_long": "The provider's name and the subject make a username of more than 128 characters. Link the "

@@ -67,6 +67,8 @@ def resolve_user(identity: ExternalIdentity, client: AppClient) -> PoolUser:
             raise IdentityRefused(refused.reason, refused.names, refused.words) from refused
         except (IntegrityError, PoolUser.DoesNotExist):
             continue
+    if not IdentityProvider.objects.filter(pk=identity.provider.pk).exists():
+        raise IdentityRefused("provider_deleted")
     raise IdentityRefused("username_taken")
 
 

@@ -105,6 +105,7 @@ class CodeFlow:
             "attribute_invalid": f"user.{names}: Invalid attribute value, {refused.words}.",
             "alias_taken": f"An account with the given {names} already exists.",
             "user_disabled": "User is disabled.",
+            "provider_deleted": "The identity provider does not exist any more.",
             "username_taken": "Already found an entry for this username",
             "username_too_long": "1 validation error detected: Value at 'userName' failed to satisfy constraint: "
             "Member must have length less than or equal to 128",

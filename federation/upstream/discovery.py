@@ -19,7 +19,7 @@ from federation.upstream.http import Exchange, require_callable
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 # asymmetric only: a key that the provider and we share would let either play the other
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 
 
 @dataclass(frozen=True, slots=True)

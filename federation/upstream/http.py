@@ -74,8 +74,8 @@ class _Transport(httpx.HTTPTransport):
 class Exchange:
     """The calls of one sign-in: they share connections and a deadline. Use it as a context manager."""
 
-    def __init__(self, total: float = TOTAL) -> None:
-        self.deadline = time.monotonic() + total
+    def __init__(self, total: float | None = None) -> None:
+        self.deadline = time.monotonic() + (TOTAL if total is None else total)
         self._made: httpx.Client | None = None  # most ways out call nobody
 
     def __enter__(self) -> Self:

@@ -130,6 +130,6 @@ def _moment(claims: dict[str, Any], name: str) -> float:
 
 def at_hash(access_token: str, alg: str) -> str:
     """Return the left half of the hash that goes with ``alg`` (Core 3.1.3.6; Ed25519 goes with SHA-512)."""
-    name = "sha512" if alg == "EdDSA" else f"sha{alg[2:]}"
+    name = "sha512" if alg.startswith("Ed") else f"sha{alg[2:]}"
     digest = hashlib.new(name, access_token.encode("ascii", "replace")).digest()
     return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()

@@ -23,7 +23,7 @@ COOLDOWN = timedelta(seconds=30)
 MAX_KEYS = 100
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 PUBLIC = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
-CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519"}
+CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521", "EdDSA": "Ed25519", "Ed25519": "Ed25519"}
 
 
 def verification_keys(
@@ -65,7 +65,7 @@ def fitting(body: str, alg: str, kid: str | None) -> list[jwk.JWK]:
 
 
 def _fits(entry: dict[str, Any], alg: str, kid: str | None) -> bool:
-    kind = "EC" if alg.startswith("ES") else "OKP" if alg == "EdDSA" else "RSA"
+    kind = "EC" if alg.startswith("ES") else "OKP" if alg.startswith("Ed") else "RSA"
     if entry.get("kty") != kind or entry.get("alg", alg) != alg or entry.get("use", "sig") != "sig":
         return False
     if kind != "RSA" and entry.get("crv") != CURVES[alg]:

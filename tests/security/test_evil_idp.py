@@ -59,7 +59,7 @@ def query(app_client: AppClient, provider: IdentityProvider) -> dict[str, str]:
 @pytest.fixture
 def deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second for a whole sign-in, while a single read may still take five."""
-    monkeypatch.setattr(outgoing.Exchange.__init__, "__defaults__", (0.5,))
+    monkeypatch.setattr(outgoing, "TOTAL", 0.5)
 
 
 def journey(browser: Client, query: dict[str, str], posted: bool = False) -> HttpResponse:

@@ -338,5 +338,7 @@ def test_a_provider_that_is_deleted_while_it_answers_makes_no_user(
     back = at_provider(ask(one, query))
     at_the_last_moment(idp, delete)
     response = come_back(one, back)
-    assert "error" in sent_to_app(response)
+    assert sent_to_app(response)["error"] == "invalid_request"
+    attempt = SignInAttempt.objects.get()
+    assert (attempt.reason, attempt.provider, attempt.provider_name) == ("provider_deleted", None, "Corp")
     assert (PoolUser.objects.count(), SignInSession.objects.count(), AuthorizationCode.objects.count()) == (0, 0, 0)
