@@ -114,11 +114,12 @@ def main() -> int:
         port = postgres.free_port()
         os.environ |= server.environment(cluster.url, port, static)
         django.setup()
-        from tests.bench import run
+        from tests.bench import provider, run
         from tests.bench.flows import Flows
         from userpool.wsgi import application
 
-        flows = Flows(port, run.prepare(20, 5000), lambda request: serve(application, environ(request)))
+        scene = run.prepare(20, 5000, stack.enter_context(provider.BenchIdp()).issuer)
+        flows = Flows(port, scene, lambda request: serve(application, environ(request)))
         flow = next((flow for flow in flows.all() if flow.name == chosen.flow), None)
         if flow is None:
             parser.error(f"no such flow; there are {', '.join(flow.name for flow in flows.all())}")
