@@ -3,6 +3,7 @@
 What is missing altogether stops the start (userpool/settings.py). ``manage.py check --deploy`` runs all of these.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,3 +102,23 @@ def check_contradictions(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register()
+def check_xml_libraries(**_: Any) -> list[CheckMessage]:
+    """Report when lxml and xmlsec cannot be loaded together: each brings a libxml2, and they have to be of one minor.
+
+    Without this, the first sign-in by SAML would find out.
+    """
+    try:
+        for name in ("lxml.etree", "xmlsec"):
+            import_module(name)
+    except Exception as error:  # noqa: BLE001 - xmlsec raises an error of its own, which is not there to be named
+        return [
+            Error(
+                f"lxml and xmlsec cannot be loaded together, so nobody can sign in by SAML ({error}).",
+                hint="Install both as requirements.txt pins them: pip install --require-hashes -r requirements.txt",
+                id="userpool.E007",
+            )
+        ]
+    return []

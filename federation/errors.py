@@ -92,6 +92,18 @@ class UpstreamFailed(InvalidRequest):
         super().__init__(description)
 
 
+class SamlFailed(ServerError):
+    """A SAML response cannot be used (W 3.8, 8.3). ``reason`` and ``detail`` are for the operators' record only.
+
+    ``detail`` may quote what the provider sent: it goes to no app and to no log.
+    """
+
+    def __init__(self, reason: str, description: str, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(description)
+
+
 class AccessDenied(OAuthError):
     """The person said no at the identity provider, or it did (RFC 6749 4.1.2.1)."""
 

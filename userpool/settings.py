@@ -264,6 +264,9 @@ LOGGING = {
         "django.db.backends": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        # these print whole assertions, in errors as well; what is refused is recorded by its reason
+        "saml2": {"level": "CRITICAL"},
+        "djangosaml2": {"level": "CRITICAL"},
         # without handlers of their own
         "django": {"handlers": [], "propagate": True},
         "django.server": {"handlers": [], "propagate": True},
