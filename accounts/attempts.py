@@ -59,13 +59,20 @@ def refused(
     reason: str,
     error: str = "",
     description: str = "",
+    *,
+    early: bool = False,
 ) -> None:
-    """Record a refusal: ``reason`` for operators, ``error`` and ``description`` as the app was told."""
+    """Record a refusal: ``reason`` for operators, ``error`` and ``description`` as the app was told.
+
+    An ``early`` one cost its sender one request: of each provider a few a minute are recorded; the log has them all.
+    """
     log.info(
         "federated sign-in refused: %s",
         reason,
         extra={"pool": pool.pk, "provider": provider.provider_name if provider else "", "client": client_id},
     )
+    if early and not _worth_a_row(pool, provider):
+        return
     _write(
         pool,
         provider,
@@ -78,23 +85,13 @@ def refused(
     )
 
 
-def refused_early(
-    pool: UserPool,
-    provider: IdentityProvider | None,
-    client_id: str,
-    steps: Steps,
-    reason: str,
-    error: str = "",
-    description: str = "",
-) -> None:
-    """Record a refusal that cost its sender one request: of each provider a few a minute; the log has them all."""
+def _worth_a_row(pool: UserPool, provider: IdentityProvider | None) -> bool:
     now = time.monotonic()
     recent = _cheap.setdefault((pool.pk, provider.pk if provider else None), deque(maxlen=CHEAP_PER_MINUTE))
     if len(recent) == CHEAP_PER_MINUTE and now - recent[0] < 60:
-        log.info("federated sign-in refused: %s", reason, extra={"pool": pool.pk, "client": client_id})
-        return
+        return False
     recent.append(now)
-    refused(pool, provider, client_id, steps, reason, error, description)
+    return True
 
 
 def forget_early() -> None:

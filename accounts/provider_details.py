@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 
 METADATA_ROOT = "{urn:oasis:names:tc:SAML:2.0:metadata}EntityDescriptor"
 MAX_METADATA = 1024 * 1024
+CALLBACK = "/oauth2/idpresponse"  # under each address of the pool: what a provider of OAuth 2.0 is told and asked
 
 
 @dataclass(frozen=True, slots=True)

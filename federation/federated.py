@@ -48,9 +48,7 @@ def begin(request: HttpRequest, asked: AuthorizeRequest, provider: IdentityProvi
         with capacity.place(provider.pk):
             response = upstream.begin(request, passing)
     except OAuthError as error:
-        reason = getattr(error, "reason", error.code)
-        told = (reason, error.code, error.description)
-        attempts.refused_early(asked.pool, provider, asked.client.client_id, passing.steps, *told)
+        _record_refusal(asked, provider, passing.steps, error, early=True)
         raise
     browser = _browser(request) or opaque.random_token()
     pauses.put_away(asked.pool, provider, passing.state, browser, asked.query, passing.kept)
@@ -123,7 +121,7 @@ def _find(request: HttpRequest, given: Parameters, state: str) -> SignInRequest:
     pool = pool_of(request)
     paused = pauses.find(pool, state) if "state" not in given.repeated else None
     if paused is None:
-        attempts.refused_early(pool, None, "", Steps(), Lost.UNKNOWN.value)
+        attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
         raise HostedPageError(LOST_PAGE)
     if (why := pauses.why_lost(paused, _browser(request))) is not None:
         raise _lost(request, paused, why)
@@ -156,10 +154,10 @@ def _parties(request: HttpRequest, paused: SignInRequest) -> tuple[IdentityProvi
 
 
 def _record_refusal(
-    asked: AuthorizeRequest, provider: IdentityProvider | None, steps: Steps, error: OAuthError
+    asked: AuthorizeRequest, provider: IdentityProvider | None, steps: Steps, error: OAuthError, *, early: bool = False
 ) -> None:
-    reason = getattr(error, "reason", error.code)
-    attempts.refused(asked.pool, provider, asked.client.client_id, steps, reason, error.code, error.description)
+    told = (getattr(error, "reason", error.code), error.code, error.description)
+    attempts.refused(asked.pool, provider, asked.client.client_id, steps, *told, early=early)
 
 
 # --- the browser ------------------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from django.utils.safestring import SafeString
 
 from accounts.admin import panels
 from accounts.models import UserPool
+from accounts.provider_details import CALLBACK
 
-CALLBACK = "/oauth2/idpresponse"
 WHERE = {
     "OIDC": "Register every one of these as a redirect URI of the client at the provider.",
     "Google": 'In the Google Cloud console, paste every one into "Authorized redirect URIs" of the OAuth client.',

@@ -16,13 +16,13 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts.linking import ExternalIdentity, IdentityRefused
 from accounts.models import IdentityProvider
+from accounts.provider_details import CALLBACK
 from federation import responses
 from federation.errors import AccessDenied, OAuthError, UpstreamFailed
 from federation.upstream.base import SignIn
 from federation.upstream.fetching import FetchFailed
 from federation.upstream.http import Answer, Exchange
 
-CALLBACK = "/oauth2/idpresponse"
 MAX_CODE = 4096
 MAX_RELAYED = 200
 # what RFC 6749 4.1.2.1 allows in error_description, and nothing that a page could take for markup

@@ -56,7 +56,7 @@ def check_set(body: str) -> None:
         raise BadDocument("It has no list of keys.")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=128)  # an entry holds on to its set, of up to half a megabyte
 def fitting(body: str, alg: str, kid: str | None) -> list[jwk.JWK]:
     """Return the keys of a JWKS that are for ``alg`` and, if given, have this ``kid``."""
     keys = json.loads(body).get("keys")

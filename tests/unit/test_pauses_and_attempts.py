@@ -227,14 +227,14 @@ def test_answers_that_belong_to_no_sign_in_fill_no_table(pool: UserPool, monkeyp
     monkeypatch.setattr(attempts, "_cheap", {})
     monkeypatch.setattr(attempts, "time", SimpleNamespace(monotonic=lambda: now[0]))
     for _ in range(100):
-        attempts.refused_early(pool, None, "", Steps(), Lost.UNKNOWN.value)
+        attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
     assert SignInAttempt.objects.count() == CHEAP_PER_MINUTE
     now[0] += 59
-    attempts.refused_early(pool, None, "", Steps(), Lost.UNKNOWN.value)
+    attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
     assert SignInAttempt.objects.count() == CHEAP_PER_MINUTE
     now[0] += 1
     for _ in range(100):
-        attempts.refused_early(pool, None, "", Steps(), Lost.UNKNOWN.value)
+        attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
     assert SignInAttempt.objects.count() == 2 * CHEAP_PER_MINUTE
     assert set(SignInAttempt.objects.values_list("reason", "provider")) == {("state_unknown", None)}
 
@@ -245,7 +245,7 @@ def test_refusals_on_the_way_out_fill_no_table_and_hide_no_other_provider(
     """Anybody can ask to be sent to a provider whose discovery is broken, and need not have been there before."""
     partner = factories.make_oidc_provider(pool, "Partner")
     for _ in range(100):
-        attempts.refused_early(pool, corp, "client", Steps(), "discovery_timeout")
-    attempts.refused_early(pool, partner, "client", Steps(), "discovery_timeout", "invalid_request", "words")
+        attempts.refused(pool, corp, "client", Steps(), "discovery_timeout", early=True)
+    attempts.refused(pool, partner, "client", Steps(), "discovery_timeout", "invalid_request", "words", early=True)
     assert SignInAttempt.objects.filter(provider=corp).count() == CHEAP_PER_MINUTE
     assert SignInAttempt.objects.get(provider=partner).description == "words"

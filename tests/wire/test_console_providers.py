@@ -545,7 +545,7 @@ class Reasons:
                 found |= self.values(call.args[0], function)
             elif name == "refused":
                 constants = (argument.value for argument in call.args if isinstance(argument, ast.Constant))
-                found |= {value for value in constants if isinstance(value, str)}
+                found |= {value for value in constants if isinstance(value, str) and value}  # "" is no client
         return found | self.codes()
 
     def codes(self) -> set[str]:
