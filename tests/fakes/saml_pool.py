@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from federation.upstream import saml_config, saml_metadata, saml_response
-from federation.upstream.saml_client import PoolSaml2Client
-from federation.upstream.saml_keys import PoolKeys, PrivateKey
-from federation.upstream.saml_reading import Expected
-from federation.upstream.saml_response import SamlIdentity
+from federation.upstream.saml import config as saml_config
+from federation.upstream.saml import metadata as saml_metadata
+from federation.upstream.saml import response as saml_response
+from federation.upstream.saml.client import PoolSaml2Client
+from federation.upstream.saml.keys import PoolKeys, PrivateKey
+from federation.upstream.saml.reading import Expected
+from federation.upstream.saml.response import SamlIdentity
 from tests.fakes import saml
 
 

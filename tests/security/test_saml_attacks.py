@@ -17,7 +17,7 @@ import xmlsec
 from lxml import etree
 
 from federation.errors import SamlFailed, ServerError
-from federation.upstream import saml_response
+from federation.upstream.saml import response as saml_response
 from tests.fakes import saml, saml_pool
 from tests.fakes.saml import NS, Message, T, element, find, pair
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from federation.upstream import saml_metadata
 from federation.upstream.fetching import BadDocument
-from federation.upstream.saml_metadata import MAX_METADATA, POST, REDIRECT
+from federation.upstream.saml import metadata as saml_metadata
+from federation.upstream.saml.metadata import MAX_METADATA, POST, REDIRECT
 from tests.fakes import saml
 from tests.fakes.saml import metadata, pair
 

@@ -13,10 +13,11 @@ from saml2.sigver import DecryptError, SignatureError
 from saml2.xmldsig import SIG_RSA_SHA1, SIG_RSA_SHA256
 
 from accounts import checks
-from federation.upstream import saml_checks, saml_config
-from federation.upstream.saml_client import TrustedCertificates
-from federation.upstream.saml_crypto import InProcessCrypto
-from federation.upstream.saml_keys import PrivateKey, RedirectSigner
+from federation.upstream.saml import checks as saml_checks
+from federation.upstream.saml import config as saml_config
+from federation.upstream.saml.client import TrustedCertificates
+from federation.upstream.saml.crypto import InProcessCrypto
+from federation.upstream.saml.keys import PrivateKey, RedirectSigner
 from tests.fakes import saml, saml_pool
 from tests.fakes.saml import Message, pair
 

@@ -14,10 +14,10 @@ from saml2.client import Saml2Client
 from saml2.config import SPConfig
 from saml2.sigver import SecurityContext, SignatureError
 
-from federation.upstream import saml_xml
-from federation.upstream.saml_crypto import InProcessCrypto
-from federation.upstream.saml_keys import PoolKeys, RedirectSigner
-from federation.upstream.saml_metadata import IdpMetadata
+from federation.upstream.saml import xml
+from federation.upstream.saml.crypto import InProcessCrypto
+from federation.upstream.saml.keys import PoolKeys, RedirectSigner
+from federation.upstream.saml.metadata import IdpMetadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +73,4 @@ class PoolSaml2Client(Saml2Client):
     @staticmethod
     def unravel(txt: str, binding: str, msgtype: str = "response") -> str:
         """Decode a message; raise BadXml."""
-        return saml_xml.decode(txt)
+        return xml.decode(txt)

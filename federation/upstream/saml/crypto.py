@@ -6,7 +6,7 @@ nothing else in the document has. KeyInfo is never consulted: the provider's cer
 Decryption is AES (CBC or GCM) under RSA-OAEP; RSA 1.5 and 3DES are refused before anything is decrypted. Encrypting
 is not ours. Canonicalization is exclusive, which is what SAML recommends and all that pysaml2 takes.
 
-saml_client.py puts it into pysaml2's client.
+client.py puts it into pysaml2's client.
 """
 
 import base64
@@ -18,9 +18,9 @@ import xmlsec
 from lxml import etree
 from saml2.sigver import CryptoBackend, DecryptError, SignatureError
 
-from federation.upstream import saml_xml
-from federation.upstream.saml_keys import PrivateKey, certificate_key
-from federation.upstream.saml_xml import BadXml, name
+from federation.upstream.saml import xml
+from federation.upstream.saml.keys import PrivateKey, certificate_key
+from federation.upstream.saml.xml import BadXml, name
 
 T = xmlsec.constants
 SIGNATURES = (
@@ -118,10 +118,10 @@ class InProcessCrypto(CryptoBackend):
             wrapped = _encrypted_key(data)
             _require(wrapped, OAEP)
             session_key = _decrypted(wrapped, key_file.xmlsec)
-            plain = saml_xml.as_text(_decrypted(data, xmlsec.Key.from_binary_data(T.KeyDataAes, session_key)))
-            saml_xml.parse_message(plain)
+            plain = xml.as_text(_decrypted(data, xmlsec.Key.from_binary_data(T.KeyDataAes, session_key)))
+            xml.parse_message(plain)
             text = _put_in(root, data, plain)
-            self.decrypted = saml_xml.parse_message(text)
+            self.decrypted = xml.parse_message(text)
         except (BadXml, xmlsec.Error, etree.LxmlError, ValueError) as error:
             raise DecryptError("cannot be decrypted") from error
         self._ciphertext, self._plaintext = enctext, text
@@ -129,8 +129,8 @@ class InProcessCrypto(CryptoBackend):
 
 
 def _parsed(text: str | bytes) -> etree._Element:
-    text = saml_xml.as_text(text) if isinstance(text, bytes) else saml_xml.without_declaration(text)
-    return saml_xml.parse_message(text)
+    text = xml.as_text(text) if isinstance(text, bytes) else xml.without_declaration(text)
+    return xml.parse_message(text)
 
 
 def _only(root: etree._Element, node_name: str, node_id: str) -> etree._Element:
@@ -178,7 +178,7 @@ def _require(encrypted: etree._Element, algorithms: set[str]) -> None:
     if len(values) != 1 or values[0].tag != name("xenc", "CipherValue"):
         raise BadXml("decryption", "no cipher value")
     try:
-        base64.b64decode("".join(saml_xml.content(values[0]).split()), validate=True)
+        base64.b64decode("".join(xml.content(values[0]).split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadXml("decryption", "the cipher value is not base64") from error
 

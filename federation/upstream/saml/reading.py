@@ -1,4 +1,4 @@
-"""A SAML response as it was read, what it has to answer, and the form of a refusal (W 3.8); saml_checks.py judges."""
+"""A SAML response as it was read, what it has to answer, and the form of a refusal (W 3.8); checks.py judges."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from lxml import etree
 
 from federation.errors import SamlFailed
-from federation.upstream.saml_config import SKEW
-from federation.upstream.saml_xml import NAMESPACES, name
+from federation.upstream.saml.config import SKEW
+from federation.upstream.saml.xml import NAMESPACES, name
 
 BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"
 ASSERTION, ENCRYPTED, RESPONSE = (

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from lxml import etree
 
-from federation.upstream.saml_reading import ASSERTION, ENCRYPTED, RESPONSE, SIGNATURE, SLACK, Read, refusal
-from federation.upstream.saml_xml import NAMESPACES, BadXml, content, moment, name
+from federation.upstream.saml.reading import ASSERTION, ENCRYPTED, RESPONSE, SIGNATURE, SLACK, Read, refusal
+from federation.upstream.saml.xml import NAMESPACES, BadXml, content, moment, name
 
 SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 ENTITY = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity"

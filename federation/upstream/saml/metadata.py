@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
-from federation.upstream import saml_xml
 from federation.upstream.fetching import BadDocument
-from federation.upstream.saml_xml import PROTOCOL, BadXml, name
+from federation.upstream.saml import xml
+from federation.upstream.saml.xml import PROTOCOL, BadXml, name
 
 MAX_METADATA = 1024 * 1024
 MAX_CERTIFICATE = 4096  # characters (W 8.1)
@@ -69,10 +69,10 @@ def parse(text: str) -> IdpMetadata:
     if len(text) > MAX_METADATA or len(text.encode(errors="replace")) > MAX_METADATA:
         raise BadDocument("The metadata is larger than 1 MiB.")
     try:
-        root = saml_xml.parse(saml_xml.without_declaration(text.removeprefix("\ufeff")))
+        root = xml.parse(xml.without_declaration(text.removeprefix("\ufeff")))
         entity, role = _provider(root)
         above = [entity, role, *entity.iterancestors()]
-        moments = [moment for element in above if (moment := saml_xml.moment(element.get("validUntil")))]
+        moments = [moment for element in above if (moment := xml.moment(element.get("validUntil")))]
     except BadXml as error:
         raise BadDocument(f"The metadata cannot be read. {error}") from error
     entity_id = entity.get("entityID") or ""
@@ -143,7 +143,7 @@ def _certificates(role: etree._Element) -> tuple[Certificate, ...]:
             if first is None:
                 continue
             try:
-                certificate = _certificate(saml_xml.content(first))
+                certificate = _certificate(xml.content(first))
             except BadDocument as error:
                 trouble = trouble or error.message
                 continue

@@ -1,8 +1,8 @@
 """pysaml2's configuration of a pool as a service provider.
 
 Facts of W 8.1. A configuration is made once per process for its few addresses, is only read afterwards, and may be
-shared between threads (it cannot be pickled, so it is in no cache that processes share). A client (saml_client.py) is
-made for each message. There is no metadata in the configuration, because saml_metadata is the only reader of metadata
+shared between threads (it cannot be pickled, so it is in no cache that processes share). A client (client.py) is
+made for each message. There is no metadata in the configuration, because metadata is the only reader of metadata
 and says which certificates count, and there is no key in it.
 """
 
@@ -25,7 +25,7 @@ def configuration(entity: str, acs_url: str, slo_url: str, *, unsolicited: bool)
     """Return the configuration: one that takes answers to our requests only, or one for those nobody asked for.
 
     pysaml2 believes every InResponseTo once unsolicited answers are allowed. So that variant is for a response which
-    has none (saml_checks says so), at a provider that may begin sign-ins.
+    has none (checks says so), at a provider that may begin sign-ins.
     """
     return SPConfig().load(
         {

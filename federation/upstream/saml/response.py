@@ -17,12 +17,12 @@ from saml2.pack import http_redirect_message
 from saml2.xmldsig import DIGEST_SHA256, SIG_RSA_SHA256
 
 from federation.errors import SamlFailed, ServerError
-from federation.upstream import saml_xml
-from federation.upstream.saml_checks import check
-from federation.upstream.saml_client import PoolSaml2Client
-from federation.upstream.saml_metadata import POST, REDIRECT
-from federation.upstream.saml_reading import ASSERTION, RESPONSE, SLACK, Expected, Read, refusal
-from federation.upstream.saml_xml import NAMESPACES, BadXml, content, moment
+from federation.upstream.saml import xml
+from federation.upstream.saml.checks import check
+from federation.upstream.saml.client import PoolSaml2Client
+from federation.upstream.saml.metadata import POST, REDIRECT
+from federation.upstream.saml.reading import ASSERTION, RESPONSE, SLACK, Expected, Read, refusal
+from federation.upstream.saml.xml import NAMESPACES, BadXml, content, moment
 
 UNSPECIFIED = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
 
@@ -57,7 +57,7 @@ def read(client: PoolSaml2Client, saml_response: str, expected: Expected, now: d
     """
     now = now or timezone.now()
     try:
-        response = saml_xml.parse_message(saml_xml.decode(saml_response))
+        response = xml.parse_message(xml.decode(saml_response))
     except BadXml as error:
         raise refusal(error.reason, "The response cannot be read.") from error
     if response.tag != RESPONSE:
