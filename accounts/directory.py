@@ -25,6 +25,7 @@ from accounts.models import (
     AppClientSecret,
     IdentityProvider,
     ResourceServer,
+    SamlKey,
     SigningKey,
     UserPool,
     UserPoolDomain,
@@ -104,6 +105,11 @@ def signing_keys(pool: UserPool) -> tuple[SigningKey, ...]:
     )
 
 
+def saml_keys(pool: UserPool) -> tuple[SamlKey, ...]:
+    """Return the SAML key pairs of ``pool``, oldest first."""
+    return remember(("saml keys", pool.pk), lambda: tuple(SamlKey.objects.filter(user_pool=pool).order_by("id")))
+
+
 def _load_pool(**where: Any) -> UserPool | None:
     pool = UserPool.objects.filter(**where).first()
     if pool is not None:
@@ -137,6 +143,7 @@ _CONFIGURATION: tuple[type[Model], ...] = (
     AppClient,
     AppClientSecret,
     IdentityProvider,
+    SamlKey,
     SigningKey,
 )
 

@@ -10,6 +10,7 @@ from accounts.models.operators import Operator
 from accounts.models.pools import ResourceServer, UserPool, UserPoolDomain
 from accounts.models.providers import IdentityProvider
 from accounts.models.refresh_tokens import RefreshToken
+from accounts.models.saml import SamlKey, SignOutRequest, UsedSamlMessage
 from accounts.models.sessions import SignInSession, SignInThrottle
 from accounts.models.sign_in_requests import SignInRequest
 from accounts.models.users import FormerIdentity, Group, LinkedIdentity, PoolUser, SignInAlias
@@ -28,12 +29,15 @@ __all__ = [
     "ProviderDocument",
     "RefreshToken",
     "ResourceServer",
+    "SamlKey",
     "SignInAlias",
     "SignInAttempt",
     "SignInRequest",
     "SignInSession",
     "SignInThrottle",
+    "SignOutRequest",
     "SigningKey",
+    "UsedSamlMessage",
     "UserPool",
     "UserPoolDomain",
 ]

@@ -1,6 +1,7 @@
 """What happened at each sign-in through an identity provider, for the operator who is asked why it did not work.
 
-Rows are written once. They hold names of claims and never their values, and no code, token, secret or assertion.
+Rows are written once. They hold names of claims and never their values, and no code, token, secret or assertion; what
+a SAML provider sent is kept without its values when it was refused.
 """
 
 from django.db import models
@@ -13,6 +14,7 @@ from accounts.models.users import PoolUser
 class Outcome(models.TextChoices):
     SIGNED_IN = "signed_in", "Signed in"
     REFUSED = "refused", "Refused"
+    SIGNED_OUT = "signed_out", "Signed out"
 
 
 class SignInAttempt(models.Model):
@@ -32,6 +34,7 @@ class SignInAttempt(models.Model):
     error = models.CharField(max_length=48, blank=True, default="", help_text="The error code that the app was sent.")
     description = models.CharField(max_length=512, blank=True, default="", help_text="And the words with it.")
     steps = models.JSONField(default=list, blank=True)
+    document = models.TextField(blank=True, default="", help_text="The refused SAML message, without its values.")
     request_id = models.CharField(max_length=36, blank=True, default="", db_index=True)
 
     class Meta:

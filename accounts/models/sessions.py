@@ -12,12 +12,19 @@ from accounts.models.users import PoolUser
 
 
 class SignInSession(models.Model):
-    """A browser in which a user signed in. Only the digest of the cookie is stored."""
+    """A browser in which a user signed in. Only the digest of the cookie is stored.
+
+    One that came through a SAML provider outlives its end: by it a sign-out at the provider finds the grants, which
+    have the same user and ``auth_time``.
+    """
 
     digest = models.CharField(max_length=43, unique=True)
     user = models.ForeignKey(PoolUser, models.CASCADE, related_name="sessions")
     provider = models.ForeignKey(IdentityProvider, models.CASCADE, null=True, blank=True, related_name="sessions")
     name_id = models.CharField(max_length=1024, blank=True, default="")
+    name_id_format = models.CharField(max_length=256, blank=True, default="")
+    name_qualifier = models.CharField(max_length=1024, blank=True, default="")
+    sp_name_qualifier = models.CharField(max_length=1024, blank=True, default="")
     session_index = models.CharField(max_length=512, blank=True, default="")
     auth_time = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
