@@ -19,6 +19,7 @@ from accounts.models.attempts import Outcome
 log = logging.getLogger("userpool.signin")
 MAX_STEPS = 40
 MAX_WORDS = 300
+MAX_CLAIMS = 2000  # characters of the names of claims: those of SAML are URLs
 # what anybody can bring about as often as they like, without having signed in anywhere: only so many are worth a row
 CHEAP_PER_MINUTE = 10
 _cheap: dict[tuple[str, int | None], deque[float]] = {}
@@ -30,6 +31,8 @@ class Steps:
     def __init__(self) -> None:
         self.taken: list[dict[str, Any]] = []
         self.subject = ""
+        self.document = ""
+        """What was refused, without its values; it is recorded with the refusal."""
         self._since = time.monotonic()
 
     def note(self, step: str, words: str = "", **facts: str | int | bool) -> None:
@@ -40,7 +43,8 @@ class Steps:
             entry["words"] = audit.printable(words)[:MAX_WORDS]
         for name, value in facts.items():
             shown = audit.HIDDEN if audit.SECRET.search(name) else value
-            entry[name] = audit.printable(shown)[:MAX_WORDS] if isinstance(shown, str) else shown
+            limit = MAX_CLAIMS if name == "claims" else MAX_WORDS
+            entry[name] = audit.printable(shown)[:limit] if isinstance(shown, str) else shown
         self._since = now
         if len(self.taken) < MAX_STEPS:
             self.taken.append(entry)
@@ -49,6 +53,13 @@ class Steps:
 def signed_in(pool: UserPool, provider: IdentityProvider, client_id: str, user: PoolUser, steps: Steps) -> None:
     """Record that ``user`` came in through ``provider``."""
     _write(pool, provider, client_id, steps, outcome=Outcome.SIGNED_IN, user=user)
+
+
+def signed_out(pool: UserPool, provider: IdentityProvider, users: list[PoolUser], steps: Steps) -> None:
+    """Record that the provider ended sessions, and whose; of nobody if there were none."""
+    whose: list[PoolUser | None] = [*users] or [None]
+    for user in whose:
+        _write(pool, provider, "", steps, outcome=Outcome.SIGNED_OUT, user=user)
 
 
 def refused(
@@ -80,6 +91,7 @@ def refused(
         steps,
         outcome=Outcome.REFUSED,
         reason=reason[:48],
+        document=steps.document,
         error=error[:48],
         description=audit.printable(description)[:512],
     )

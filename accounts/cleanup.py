@@ -23,12 +23,16 @@ from accounts.models import (
     SignInRequest,
     SignInSession,
     SignInThrottle,
+    SignOutRequest,
+    UsedSamlMessage,
 )
 
 # Cognito's bound of AccessTokenValidity: no access token outlives its grant by more
 LONGEST_ACCESS_TOKEN = timedelta(hours=24)
 THROTTLE_IDLE = timedelta(days=1)
 ATTEMPTS_KEPT = timedelta(days=30)
+# so long a sign-out at a SAML provider still finds what was granted in a session (sessions.end_at_provider)
+SAML_SESSIONS_KEPT = timedelta(days=30)
 
 
 def _useless(now: datetime) -> Iterator[QuerySet[Any]]:
@@ -37,7 +41,10 @@ def _useless(now: datetime) -> Iterator[QuerySet[Any]]:
     yield AuthorizationCode.objects.filter(expires_at__lte=now)
     yield RefreshToken.objects.filter(expires_at__lte=ended)
     yield RefreshToken.objects.filter(revoked_at__lte=ended)
-    yield SignInSession.objects.filter(expires_at__lte=now)
+    yield SignInSession.objects.filter(expires_at__lte=now, name_id="")
+    yield SignInSession.objects.filter(expires_at__lte=now - SAML_SESSIONS_KEPT)
+    yield UsedSamlMessage.objects.filter(expires_at__lte=now)
+    yield SignOutRequest.objects.filter(expires_at__lte=now)
     yield SignInThrottle.objects.filter(
         Q(blocked_until__isnull=True) | Q(blocked_until__lte=now), updated_at__lte=now - THROTTLE_IDLE
     )

@@ -26,9 +26,12 @@ SUBJECT_NAMES = ("Cognito_Subject", "sub", "NameID")  # ProviderAttributeName of
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSession:
-    """The session at the provider, as far as signing out there needs it (SAML)."""
+    """The session at the provider, as far as signing out there needs it (SAML): a NameID is compared with all of it."""
 
     name_id: str = ""
+    name_id_format: str = ""
+    name_qualifier: str = ""
+    sp_name_qualifier: str = ""
     session_index: str = ""
 
 

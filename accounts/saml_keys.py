@@ -82,9 +82,11 @@ def activate(pool: UserPool, use: str) -> SamlKey:
     return coming
 
 
+@transaction.atomic
 def remove(key: SamlKey) -> None:
     """Delete a key pair that is not in use; raise LookupError for the one that is."""
-    if _is_active(SamlKey.objects.get(pk=key.pk)):
+    UserPool.objects.select_for_update().get(pk=key.user_pool_id)  # or it may take over just now
+    if any(_is_active(found) for found in SamlKey.objects.filter(pk=key.pk)):
         raise LookupError("the key pair is in use")
     key.delete()
 

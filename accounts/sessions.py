@@ -4,16 +4,19 @@ One hour from the sign-in, not sliding (managed-login page). The cookie is host-
 and never readable by a script; the row keeps only its digest.
 """
 
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix
 from django.utils import timezone
 
 from accounts import opaque
 from accounts.linking import ExternalIdentity, UpstreamSession
-from accounts.models import PoolUser, SignInSession, UserPool
+from accounts.models import AuthorizationCode, IdentityProvider, PoolUser, RefreshToken, SignInSession, UserPool
 from accounts.statements import insert
 
 LIFETIME = timedelta(hours=1)
@@ -37,8 +40,7 @@ def start(
         digest=opaque.digest(token),
         user=user,
         provider=identity.provider if identity else None,
-        name_id=upstream.name_id,
-        session_index=upstream.session_index,
+        **asdict(upstream),
         auth_time=now,
         expires_at=now + LIFETIME,
     )
@@ -67,10 +69,34 @@ def current(request: HttpRequest, pool: UserPool) -> SignInSession | None:
 
 
 def end(request: HttpRequest, pool: UserPool) -> None:
-    """Delete the session that the browser has at ``pool``, if any."""
+    """End the session that the browser has at ``pool``, if any.
+
+    The row goes, unless a SAML provider may yet sign its user out (``end_at_provider``): then it is over, and stays.
+    """
     token = request.COOKIES.get(COOKIE, "")
     if token:
-        SignInSession.objects.filter(digest=opaque.digest(token), user__user_pool=pool).delete()
+        mine = SignInSession.objects.filter(digest=opaque.digest(token), user__user_pool=pool)
+        if not mine.filter(name_id="").delete()[0]:
+            mine.update(expires_at=timezone.now())
+
+
+@transaction.atomic
+def end_at_provider(provider: IdentityProvider, name_id: str, indexes: Iterable[str]) -> list[PoolUser]:
+    """End the sessions that began at ``provider`` as ``name_id``, revoke what was granted in them, return their users.
+
+    ``indexes`` are the sessions at the provider that are over; none means all of this name (saml-core 3.7.1).
+    """
+    found = SignInSession.objects.select_related("user").filter(provider=provider, name_id=name_id)
+    wanted = set(indexes)
+    over = [session for session in found if not wanted or session.session_index in wanted]
+    now = timezone.now()
+    for session in over:
+        # codes first: one that is being redeemed right now is a grant by the time its row can be written
+        of_this = {"user": session.user_id, "auth_time": session.auth_time}
+        AuthorizationCode.objects.filter(**of_this, consumed_at__isnull=True).update(consumed_at=now)
+        RefreshToken.objects.filter(**of_this, revoked_at__isnull=True).update(revoked_at=now)
+    SignInSession.objects.filter(pk__in=[session.pk for session in over]).delete()
+    return list({session.user_id: session.user for session in over}.values())
 
 
 def end_all(user: PoolUser, at: datetime | None = None) -> None:

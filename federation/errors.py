@@ -148,5 +148,9 @@ class HostedPageError(Exception):
         super().__init__(code)
 
 
+class CookieMissing(Exception):
+    """A form came from another site without the cookie of this browser: it is to be posted again from ours."""
+
+
 class Busy(Exception):
     """No thread is free to wait for an identity provider: the browser is asked to come again in a moment."""

@@ -7,6 +7,7 @@ asks (federation/upstream/). After it: map the claims, find or make the user, st
 RFC 6749 10.12 and RFC 9700 4.7 on the state; W 1.4, 7.1 and 9.4 on what Cognito does.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from django.conf import settings
@@ -22,13 +23,15 @@ from accounts.models import IdentityProvider, PoolUser, SignInRequest
 from accounts.pauses import Lost
 from federation import authorize_request, parameters, signin
 from federation.authorize_request import AuthorizeRequest, RefusedRequest
-from federation.errors import HostedPageError, OAuthError
+from federation.errors import CookieMissing, HostedPageError, OAuthError
+from federation.hosted import wait
 from federation.parameters import Parameters
 from federation.upstream import capacity, upstream_for
 from federation.upstream.base import SignIn, Upstream
 
 COOKIE = "userpool_state"
 LOST_PAGE = "sign_in_lost"
+UNKNOWN_PAGES = {"oauth2": LOST_PAGE, "saml2": "invalid_relay_state"}  # W 8.3
 
 
 def begin(request: HttpRequest, asked: AuthorizeRequest, provider: IdentityProvider) -> HttpResponse:
@@ -45,10 +48,10 @@ def begin(request: HttpRequest, asked: AuthorizeRequest, provider: IdentityProvi
     )
     try:
         upstream = upstream_for(provider)
-        with capacity.place(provider.pk):
+        with _place(upstream, provider):
             response = upstream.begin(request, passing)
     except OAuthError as error:
-        _record_refusal(asked, provider, passing.steps, error, early=True)
+        record_refusal(asked, provider, passing.steps, error, early=True)
         raise
     browser = _browser(request) or opaque.random_token()
     pauses.put_away(asked.pool, provider, passing.state, browser, asked.query, passing.kept)
@@ -62,7 +65,7 @@ def complete(request: HttpRequest, given: Parameters, state: str, protocol: str)
     Raise HostedPageError when the sign-in is not this browser's, or over; RefusedRequest when the app is to be told;
     Busy before anything was spent.
     """
-    paused = _find(request, given, state)
+    paused = _find(request, given, state, protocol)
     asked = _asked_again(request, paused)
     steps, kept = Steps(), cast("dict[str, Any]", paused.upstream_state)
     try:
@@ -73,7 +76,7 @@ def complete(request: HttpRequest, given: Parameters, state: str, protocol: str)
             upstream = upstream_for(provider)
             if upstream.protocol != protocol:
                 raise _lost(request, paused, Lost.UNKNOWN)
-            with capacity.place(provider.pk):
+            with _place(upstream, provider):
                 if not pauses.spend(paused):  # two at once, or the last second
                     raise _lost(request, paused, Lost.REPLAYED)
                 passing = SignIn(
@@ -89,7 +92,7 @@ def complete(request: HttpRequest, given: Parameters, state: str, protocol: str)
                 identity = upstream.complete(request, passing)
             return finish(request, asked, upstream, identity, steps)
     except RefusedRequest as refused:
-        _record_refusal(asked, asked.provider, steps, refused.error)
+        record_refusal(asked, asked.provider, steps, refused.error)
         raise
 
 
@@ -116,13 +119,19 @@ def _user(asked: AuthorizeRequest, upstream: Upstream, identity: ExternalIdentit
         raise upstream.refusal(refused) from refused
 
 
-def _find(request: HttpRequest, given: Parameters, state: str) -> SignInRequest:
-    """Return the pause that ``state`` names if this browser may go on with it; raise HostedPageError."""
+def _place(upstream: Upstream, provider: IdentityProvider) -> AbstractContextManager[None]:
+    return capacity.place(provider.pk) if upstream.calls_out else nullcontext()
+
+
+def _find(request: HttpRequest, given: Parameters, state: str, protocol: str) -> SignInRequest:
+    """Return the pause that ``state`` names if this browser may go on with it; else raise what the browser gets."""
     pool = pool_of(request)
     paused = pauses.find(pool, state) if "state" not in given.repeated else None
     if paused is None:
         attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
-        raise HostedPageError(LOST_PAGE)
+        raise HostedPageError(UNKNOWN_PAGES[protocol])
+    if request.method == "POST" and not _browser(request) and not given.get(wait.FROM_HERE):
+        raise CookieMissing
     if (why := pauses.why_lost(paused, _browser(request))) is not None:
         raise _lost(request, paused, why)
     return paused
@@ -153,7 +162,7 @@ def _parties(request: HttpRequest, paused: SignInRequest) -> tuple[IdentityProvi
     return provider, parameters.decode(paused.authorize_query).get("client_id")
 
 
-def _record_refusal(
+def record_refusal(
     asked: AuthorizeRequest, provider: IdentityProvider | None, steps: Steps, error: OAuthError, *, early: bool = False
 ) -> None:
     told = (getattr(error, "reason", error.code), error.code, error.description)

@@ -17,6 +17,7 @@ FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 60
 MAX_QUERY = 16_000
 MAX_BODY = 64_000
+MAX_SAML_BODY = 320_000  # a response of 100,000 characters (W 8.3), each of which may be three in a form
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,12 @@ def require_form(request: HttpRequest) -> int:
     return int(length)
 
 
-def from_body(request: HttpRequest) -> Parameters:
+def from_body(request: HttpRequest, limit: int = MAX_BODY) -> Parameters:
     """Return the parameters of a form body; raise InvalidRequest for another media type or an unreadable body."""
-    if require_form(request) > MAX_BODY:
+    if require_form(request) > limit:
         raise InvalidRequest("The request is too large.")
     try:
         raw = request.body.decode("ascii")
     except (UnicodeDecodeError, UnreadablePostError, RawPostDataException) as error:
         raise InvalidRequest("The body is malformed.") from error
-    return decode(raw, MAX_BODY)
+    return decode(raw, limit)

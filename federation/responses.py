@@ -69,11 +69,16 @@ def authorization_response(request: HttpRequest, target: Target, fields: Mapping
         sent["state"] = target.state
     sent["iss"] = target.issuer
     if target.mode == "form_post":
-        context = {"action": target.redirect_uri, "fields": list(sent.items())}
-        return page(request, "hosted/form_post.html", context, leads_out=True)
+        return form_page(request, target.redirect_uri, sent, "Going back to the app")
     if target.mode == "fragment":
         return redirect(f"{target.redirect_uri}#{urlencode(sent)}")
     return redirect(with_query(target.redirect_uri, sent))
+
+
+def form_page(request: HttpRequest, url: str, fields: Mapping[str, str], title: str) -> HttpResponse:
+    """Return a page that posts ``fields`` to ``url`` by itself, or by its button where there are no scripts."""
+    context = {"action": url, "fields": list(fields.items()), "title": title}
+    return page(request, "hosted/form_post.html", context, leads_out=True)
 
 
 def error_redirect(request: HttpRequest, target: Target, error: OAuthError) -> HttpResponse:

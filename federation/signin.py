@@ -30,7 +30,7 @@ def reported_to(target: Target) -> Iterator[None]:
         yield
     except errors.OAuthError as error:
         raise RefusedRequest(error, target) from error
-    except (RefusedRequest, errors.HostedPageError, errors.Busy):
+    except (RefusedRequest, errors.HostedPageError, errors.Busy, errors.CookieMissing):
         raise
     except Exception as error:
         log.exception("unexpected failure during sign-in")

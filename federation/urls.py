@@ -3,7 +3,7 @@
 from django.urls import path
 
 from federation.hosted import error, login, logout
-from federation.views import authorize, discovery, idpresponse, revoke, token, userinfo
+from federation.views import authorize, discovery, idpresponse, revoke, saml, token, userinfo
 
 urlpatterns = [
     path("oauth2/authorize", authorize.authorize, name="authorize"),
@@ -14,6 +14,9 @@ urlpatterns = [
     path("oauth2/idpresponse", idpresponse.idpresponse, name="idpresponse"),
     path(".well-known/openid-configuration", discovery.openid_configuration, name="openid-configuration"),
     path(".well-known/jwks.json", discovery.jwks, name="jwks"),
+    path("saml2/idpresponse", saml.idpresponse, name="saml-idpresponse"),
+    path("saml2/logout", saml.logout, name="saml-logout"),
+    path("saml2/metadata", saml.metadata, name="saml-metadata"),
     path("login", login.login, name="login"),
     path("logout", logout.logout, name="logout"),
     path("error", error.view, name="error"),

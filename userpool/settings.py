@@ -90,6 +90,8 @@ for word in USERPOOL_TRUSTED_PROXIES:
 # --- calls to identity providers
 # what "test configuration" in the console runs; accounts knows no protocol
 USERPOOL_PROVIDER_EXAMINATION = "federation.upstream.examination.examine"
+# what reads a metadata document of SAML when one is configured or shown
+USERPOOL_SAML_METADATA = "federation.upstream.saml.summary.describe"
 USERPOOL_UPSTREAM_ALLOW_PRIVATE = env.flag("USERPOOL_UPSTREAM_ALLOW_PRIVATE")
 USERPOOL_UPSTREAM_NETWORKS = env.words("USERPOOL_UPSTREAM_NETWORKS")
 for word in USERPOOL_UPSTREAM_NETWORKS:
@@ -188,6 +190,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # one log, in one form
 CELERY_BEAT_SCHEDULE = {
     "delete what has expired": {"task": "accounts.tasks.purge_expired", "schedule": crontab(minute=7)},
     "delete sign-ins that nobody finished": {"task": "accounts.tasks.purge_paused_sign_ins", "schedule": crontab()},
+    "read SAML metadata again": {"task": "federation.tasks.refresh_saml_metadata", "schedule": crontab(minute="*/10")},
     "rotate signing keys": {"task": "accounts.tasks.rotate_signing_keys", "schedule": crontab(minute=37)},
 }
 

@@ -13,7 +13,7 @@ class ProviderDocument(models.Model):
     """The last good copy of one document of one provider, and how the last attempt to read it again went."""
 
     provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="documents")
-    kind = models.CharField(max_length=16, help_text="discovery or jwks.")
+    kind = models.CharField(max_length=16, help_text="discovery, jwks or saml.")
     url = models.CharField(max_length=2048)
     body = models.TextField(blank=True, default="")
     fetched_at = models.DateTimeField(null=True, blank=True)

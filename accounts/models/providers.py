@@ -7,10 +7,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils import timezone
 
-from accounts import provider_details, rules
+from accounts import provider_details, rules, saml_metadata
 from accounts.fields import EncryptedJSONField
 from accounts.models.pools import UserPool
+from accounts.provider_details import SamlDetails
 
 
 class ProviderType(models.TextChoices):
@@ -56,7 +58,7 @@ class IdentityProvider(models.Model):
         pool = self.user_pool if self.user_pool_id else None
         for field, check in (
             ("provider_name", lambda: rules.check_provider_name(self.provider_name, self.provider_type)),
-            ("provider_details", lambda: provider_details.parse(self.provider_type, self.provider_details)),
+            ("provider_details", lambda: self._check_details()),
             (
                 "attribute_mapping",
                 lambda: rules.check_attribute_mapping(self.attribute_mapping, pool.schema if pool else None),
@@ -69,6 +71,16 @@ class IdentityProvider(models.Model):
                 errors[field] = error
         if errors:
             raise ValidationError(errors)
+
+    def _check_details(self) -> None:
+        details = provider_details.parse(self.provider_type, self.provider_details)
+        if not isinstance(details, SamlDetails) or not details.metadata_file:
+            return
+        stored: Any = IdentityProvider.objects.filter(pk=self.pk).values_list("provider_details", flat=True).first()
+        try:
+            saml_metadata.check(details.metadata_file, timezone.now(), (stored or {}).get("MetadataFile", ""))
+        except ValidationError as error:
+            raise ValidationError([f"MetadataFile: {message}" for message in error.messages]) from error
 
     def _check_identifiers(self) -> None:
         rules.check_idp_identifiers(self.idp_identifiers)

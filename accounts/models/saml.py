@@ -70,7 +70,6 @@ class SignOutRequest(models.Model):
     user_pool = models.ForeignKey(UserPool, models.CASCADE, related_name="+")
     provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="+")
     digest = models.CharField(max_length=43, unique=True, help_text="Of the RelayState.")
-    request_id = models.CharField(max_length=64)
     url = models.TextField(blank=True, default="", help_text="Where the app wants the browser back; a proven address.")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)

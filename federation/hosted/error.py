@@ -53,6 +53,21 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "It took longer than five minutes, was finished before, or was begun in another browser.",
         "Go back to the app and sign in again. Cookies must be allowed for this site.",
     ),
+    "invalid_relay_state": (
+        "This sign-in cannot go on",
+        "Invalid relayState from identity provider: the answer belongs to no sign-in that was begun here.",
+        "Go back to the app and sign in again. If it happens again, tell your administrator.",
+    ),
+    "sign_out_unconfirmed": (
+        "You are signed out here",
+        "Whether your company's sign-in service has signed you out as well could not be made sure of.",
+        "Close all windows of this browser if others use it too.",
+    ),
+    "sign_out_refused": (
+        "This sign-out request cannot be used",
+        "It was not sent by a sign-in service that is known here, or it is too old.",
+        "Sign out in the app itself. If it happens again, tell your administrator.",
+    ),
     "server_error": (
         "Something went wrong",
         "The fault is on our side, and it has been recorded.",

@@ -14,7 +14,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from accounts import directory, sessions
 from accounts.middleware import pool_of
 from accounts.models import AppClient, UserPool
-from federation import parameters, responses, tokens
+from federation import parameters, responses, sign_out, tokens
 from federation.errors import HostedPageError
 from federation.hosted.forms import form_protected
 from federation.parameters import Parameters
@@ -56,11 +56,17 @@ def _ask(request: HttpRequest, given: Parameters, wanted: SignOut) -> HttpRespon
 
 
 def _sign_out(request: HttpRequest, wanted: SignOut) -> HttpResponse:
-    sessions.end(request, pool_of(request))
-    page = "hosted/signed_out.html"
-    response = responses.redirect(wanted.url) if wanted.url else responses.page(request, page, {})
+    session = sessions.current(request, pool_of(request))
+    sessions.end(request, pool_of(request))  # first: a provider that never answers leaves nobody signed in here
+    onward = sign_out.begin(request, session, wanted.url) if session is not None else None
+    response = onward or done(request, wanted.url)
     sessions.delete_cookie(response)
     return response
+
+
+def done(request: HttpRequest, url: str) -> HttpResponse:
+    """Return to the app, or say that all is done where it named no address."""
+    return responses.redirect(url) if url else responses.page(request, "hosted/signed_out.html", {})
 
 
 def _parse(pool: UserPool, given: Parameters) -> SignOut:

@@ -10,14 +10,32 @@ from django.http import HttpRequest, HttpResponse
 from federation import parameters, responses
 
 SECONDS = 2
+FROM_HERE = "userpool_from_here"
+"""The field that says that a form was posted by a page of ours."""
 
 
 def page(request: HttpRequest) -> HttpResponse:
     """Return the page, 503 with Retry-After, for the request at hand."""
-    fields = list(parameters.from_body(request).values.items()) if request.method == "POST" else []
+    fields = _posted(request)
     context = {"action": request.get_full_path(), "fields": fields, "seconds": SECONDS, "posted": bool(fields)}
     response = responses.page(request, "hosted/wait.html", context, status=503, leads_out=True)
     response["Retry-After"] = str(SECONDS)
     if not fields:
         response["Refresh"] = str(SECONDS)
     return response
+
+
+def post_from_here(request: HttpRequest) -> HttpResponse:
+    """Return a page that posts the form at hand again, from this site.
+
+    A browser keeps SameSite=Lax cookies from a form that another site posts, and over plain http there is no other
+    kind. Posted again by a page of ours, the same form brings them along.
+    """
+    fields = {**dict(_posted(request)), FROM_HERE: "1"}
+    return responses.form_page(request, request.get_full_path(), fields, "One moment")
+
+
+def _posted(request: HttpRequest) -> list[tuple[str, str]]:
+    if request.method != "POST":
+        return []
+    return list(parameters.from_body(request, parameters.MAX_SAML_BODY).values.items())

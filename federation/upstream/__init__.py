@@ -4,10 +4,12 @@ from accounts.models import IdentityProvider
 from federation.errors import ServerError
 from federation.upstream.base import Upstream
 from federation.upstream.oidc import OidcUpstream
+from federation.upstream.saml.sign_in import SamlUpstream
 from federation.upstream.social import AmazonUpstream, AppleUpstream, FacebookUpstream, GoogleUpstream
 
 UPSTREAMS: dict[str, type[Upstream]] = {
     "OIDC": OidcUpstream,
+    "SAML": SamlUpstream,
     "Google": GoogleUpstream,
     "Facebook": FacebookUpstream,
     "LoginWithAmazon": AmazonUpstream,

@@ -46,6 +46,9 @@ class Upstream(Protocol):
     protocol: str
     """``oauth2`` or ``saml2``: which of the two answer endpoints is this provider's."""
 
+    calls_out: bool
+    """Whether a sign-in waits for the provider's servers and needs a place among those who may (capacity.py)."""
+
     def __init__(self, provider: IdentityProvider) -> None: ...
 
     def begin(self, request: HttpRequest, signin: SignIn) -> HttpResponse:

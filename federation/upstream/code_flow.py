@@ -19,6 +19,7 @@ from accounts.models import IdentityProvider
 from accounts.provider_details import CALLBACK
 from federation import responses
 from federation.errors import AccessDenied, OAuthError, UpstreamFailed
+from federation.upstream import refusals
 from federation.upstream.base import SignIn
 from federation.upstream.fetching import FetchFailed
 from federation.upstream.http import Answer, Exchange
@@ -33,6 +34,7 @@ class CodeFlow:
     """A provider with an authorization endpoint and a token endpoint."""
 
     protocol = "oauth2"
+    calls_out = True
     token_method = "POST"  # noqa: S105 - an HTTP method
     scope_separator = " "
     cancelled: tuple[str, ...] = ("access_denied",)
@@ -97,23 +99,7 @@ class CodeFlow:
             return self.identity(signin, self._redeem(signin, code, exchange), exchange)
 
     def refusal(self, refused: IdentityRefused) -> OAuthError:
-        names = ", ".join(refused.names)
-        words = {
-            "attributes_required": f"attributes required: [{names}]",
-            "attribute_immutable": f"user.{names}: Attribute cannot be updated.",
-            "attribute_too_long": f"user.{names}: Attribute value is too long.",
-            "attribute_invalid": f"user.{names}: Invalid attribute value, {refused.words}.",
-            "alias_taken": f"An account with the given {names} already exists.",
-            "user_disabled": "User is disabled.",
-            "provider_deleted": "The identity provider does not exist any more.",
-            "username_taken": "Already found an entry for this username",
-            "username_too_long": "1 validation error detected: Value at 'userName' failed to satisfy constraint: "
-            "Member must have length less than or equal to 128",
-            "username_invalid": "1 validation error detected: Value at 'userName' failed to satisfy constraint: "
-            "Member must satisfy regular expression pattern",
-            "subject_invalid": "The provider's subject cannot be used.",
-        }
-        return UpstreamFailed(refused.reason, words[refused.reason])
+        return UpstreamFailed(refused.reason, refusals.words(refused))
 
     def _relayed(self, signin: SignIn) -> OAuthError:
         """Return the provider's own refusal, which came by the browser: its words may be anybody's."""

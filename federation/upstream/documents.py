@@ -13,12 +13,13 @@ from datetime import timedelta
 
 from accounts import documents
 from accounts.models import IdentityProvider, ProviderDocument
-from federation.upstream.fetching import CAUSES, FetchFailed
-from federation.upstream.http import Exchange
+from federation.upstream.fetching import CAUSES, BadDocument, FetchFailed
+from federation.upstream.http import MAX_BODY, Exchange
 
 LEASE = timedelta(seconds=15)
 RETRY = timedelta(seconds=10)
 POLL = 0.1  # seconds
+XML = "application/samlmetadata+xml, application/xml;q=0.9, text/xml;q=0.9"
 
 Judge = Callable[[str], object]
 _turns: dict[tuple[int, str], threading.Lock] = {}
@@ -32,10 +33,14 @@ class Kind:
     name: str
     fresh: timedelta
     usable: timedelta
+    is_json: bool = True
+    limit: int = MAX_BODY
 
 
 DISCOVERY = Kind("discovery", timedelta(hours=1), timedelta(days=1))
 JWKS = Kind("jwks", timedelta(minutes=15), timedelta(hours=6))
+# W 8.1. The last good copy stays: a provider whose metadata cannot be read just now still signs people in
+METADATA = Kind("saml", timedelta(hours=6), timedelta(days=3650), is_json=False, limit=1024 * 1024)
 
 
 def document(
@@ -92,7 +97,7 @@ def _fetched(
             raise FetchFailed("timeout")
         time.sleep(POLL)  # another process is fetching it
     try:
-        body = fetch(url, exchange, judge)
+        body = fetch(kind, url, exchange, judge)
     except FetchFailed as failure:
         documents.failed(provider, kind.name, url, failure.cause)
         if old is not None:
@@ -108,15 +113,19 @@ def _fetched(
     return stored
 
 
-def fetch(url: str, exchange: Exchange, judge: Judge) -> str:
+def fetch(kind: Kind, url: str, exchange: Exchange, judge: Judge) -> str:
     """Return the document at ``url`` as it is now; raise FetchFailed, or BadDocument of ``judge``."""
-    answer = exchange.get(url, follow=True)
+    answer = exchange.get(url, {} if kind.is_json else {"Accept": XML}, follow=True, limit=kind.limit)
     if answer.status != 200:
         raise FetchFailed("status", answer.host, answer.status)
-    answer.json()
-    body = answer.body.decode()  # JSON is UTF-8 (RFC 8259 8.1)
+    if kind.is_json:
+        answer.json()
+    try:
+        body = answer.body.decode()  # JSON is UTF-8 (RFC 8259 8.1); of XML nothing else is read here
+    except UnicodeDecodeError as error:
+        raise BadDocument("The document is not UTF-8.") from error
     if "\x00" in body:
-        raise FetchFailed("not_json", answer.host)
+        raise FetchFailed("not_json", answer.host) if kind.is_json else BadDocument("The document is not text.")
     judge(body)
     return body
 

@@ -63,6 +63,8 @@ def browser_endpoint(*methods: str) -> Callable[[View], View]:
                 return responses.error_redirect(request, refused.target, refused.error)
             except errors.Busy:
                 return wait.page(request)
+            except errors.CookieMissing:
+                return wait.post_from_here(request)
             except errors.HostedPageError as error:
                 return error_page.redirect_to(request, error)
             except errors.OAuthError as error:

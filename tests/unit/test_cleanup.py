@@ -137,6 +137,8 @@ def test_the_limit_bounds_a_run_and_batches_add_up(app_client: AppClient, user: 
         "SigningKey": 0,
         "SignInAttempt": 0,
         "SignInRequest": 0,
+        "SignOutRequest": 0,
+        "UsedSamlMessage": 0,
     }
     assert cleanup.purge_expired(batch=2)["RefreshToken"] == 9
     assert not AuthorizationCode.objects.exists()
@@ -156,6 +158,7 @@ def test_every_scheduled_job_is_a_task_that_exists() -> None:
         "accounts.tasks.purge_expired",
         "accounts.tasks.purge_paused_sign_ins",
         "accounts.tasks.rotate_signing_keys",
+        "federation.tasks.refresh_saml_metadata",
     }
     assert scheduled <= set(current_app.tasks)
 

@@ -95,12 +95,18 @@ def test_attributes_keep_the_providers_names_and_all_their_values() -> None:
     assert found == {claims: "ada@example.test", "groups": ["a", "b"], "urn:oid:2.5.4.42": "Ädá"}
 
 
-def test_a_name_id_keeps_its_case_and_an_unsaid_format_is_unspecified() -> None:
+def test_a_name_id_keeps_its_case_and_everything_that_a_sign_out_must_repeat() -> None:
+    """saml-core-2.0 3.3.4: a NameID matches when its Format and qualifiers do; W 8.3: case counts."""
     found = saml_pool.read(Message(name_id="AdA"))
-    assert (found.name_id, found.name_id_format) == (
-        "AdA",
-        "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified",
-    )
+    assert (found.name_id, found.name_id_format, found.name_qualifier, found.sp_name_qualifier) == ("AdA", "", "", "")
+
+    def qualified(root: Any) -> None:
+        values = {"Format": "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent", "NameQualifier": "q"}
+        saml.find(root, ".//saml:NameID").attrib.update(values | {"SPNameQualifier": "s"})
+
+    found = saml_pool.read(Message(before=qualified))
+    assert found.name_id_format.endswith(":persistent")
+    assert (found.name_qualifier, found.sp_name_qualifier) == ("q", "s")
 
 
 def test_a_sign_in_that_the_provider_began_is_read_without_in_response_to() -> None:

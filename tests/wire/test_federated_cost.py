@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts import cleanup, pauses, tasks
 from accounts.models import AppClient, SignInAttempt, SignInRequest, UserPool
 from tests import factories
+from tests.fakes import saml_browser
 from tests.fakes.browser import at_provider, come_back, through
 from tests.fakes.oidc import OidcIdp
 from tests.wire.helpers import ask, query_of, sent_to_app
@@ -72,6 +73,23 @@ def test_a_new_user_costs_a_few_rows_more_once(http: Client, query: dict[str, st
     assert made == {"accounts_linkedidentity": 1}  # the group is there from the first user
     assert cost.rows["accounts_pooluser_groups"] == 1
     assert len(cost.statements) <= 20, cost.statements
+
+
+def test_an_assertion_costs_one_row_more_so_that_it_is_of_one_use(
+    http: Client, pool: UserPool, app_client: AppClient
+) -> None:
+    saml_browser.register(pool, app_client, name="Partner")
+    query, base = query_of(app_client, identity_provider="Partner"), "https://demo.auth.example.test"
+    sent_to_app(saml_browser.sign_in(http, query, pool, base))
+    browser = Client(headers={"host": "demo.auth.example.test"})
+    with counted() as out:
+        request = saml_browser.leave(browser, query)
+    assert (len(out.statements), out.rows) == (1, {"accounts_signinrequest": 1}), out.statements
+    message = saml_browser.answering(request, pool, base).encoded()
+    with counted() as cost:
+        sent_to_app(saml_browser.post(browser, message, request.relay_state))
+    assert cost.rows["accounts_usedsamlmessage"] == 1
+    assert len(cost.statements) == 9, cost.statements
 
 
 def test_the_documents_are_fetched_once_for_everybody(http: Client, query: dict[str, str], idp: OidcIdp) -> None:

@@ -25,7 +25,7 @@ from joserfc.jwk import ECKey
 
 from accounts.models import AppClient, PoolUser, SignInAttempt, UserPool
 from federation.upstream import people, social
-from tests.browser_like import FORM
+from tests.fakes.browser import post_from_elsewhere
 from tests.fakes.oidc import key
 from tests.fakes.server import Call, Reply
 from tests.fakes.social import Amazon, Apple, Facebook, Google, Landing, SocialProvider
@@ -105,8 +105,7 @@ def leave(browser: Client, client: AppClient, fake: SocialProvider, **changes: s
 def come_back(browser: Client, landing: Landing, **changes: str) -> HttpResponse:
     fields = {name: value for name, value in (landing.fields | changes).items() if value}
     if landing.posted:
-        origin = {"origin": "https://appleid.apple.com"}
-        return browser.post(landing.path, urlencode(fields), content_type=FORM, headers=origin)
+        return post_from_elsewhere(browser, landing.path, fields)
     return browser.get(f"{landing.path}?{urlencode(fields)}")
 
 

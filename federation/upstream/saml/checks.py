@@ -16,7 +16,7 @@ from federation.upstream.saml.xml import NAMESPACES, BadXml, content, moment, na
 SUCCESS = "urn:oasis:names:tc:SAML:2.0:status:Success"
 ENTITY = "urn:oasis:names:tc:SAML:2.0:nameid-format:entity"
 CONDITIONS = [name("saml", local) for local in ("AudienceRestriction", "OneTimeUse", "ProxyRestriction")]
-MAX_NAME_ID = 1024
+MAX_NAME_ID, MAX_FORMAT, MAX_SESSION_INDEX = 1024, 256, 512
 
 # --- the response -----------------------------------------------------------------------------------------------------
 
@@ -150,12 +150,28 @@ def authentication(read: Read) -> None:
     until = moment(found[0].get("SessionNotOnOrAfter"))
     if until is not None and until <= read.now - SLACK:
         raise refusal("session_over", "The session at the identity provider is over.")
+    if len(found[0].get("SessionIndex") or "") > MAX_SESSION_INDEX:
+        raise refusal("session_index", "SessionIndex is too long.")
+
+
+def forced_authentication(read: Read) -> None:
+    """An app that asked for a fresh sign-in must not be told of an old one (saml-core 3.4.1, ForceAuthn)."""
+    begun = read.expected.begun
+    if read.expected.forced and begun is not None:
+        found = read.known_assertion.find("saml:AuthnStatement", NAMESPACES)
+        since = None if found is None else moment(found.get("AuthnInstant"))
+        if since is None or since < begun - SLACK:
+            raise refusal("forced_authentication", "The user was not authenticated again.")
 
 
 def name_id(read: Read) -> None:
     found = read.known_assertion.findall("saml:Subject/saml:NameID", NAMESPACES)
     if len(found) != 1 or len(found[0]) or not 0 < len(content(found[0])) <= MAX_NAME_ID:
         raise refusal("name_id", "NameID is missing.")
+    if len(found[0].get("Format", "")) > MAX_FORMAT or any(
+        len(found[0].get(qualifier, "")) > MAX_NAME_ID for qualifier in ("NameQualifier", "SPNameQualifier")
+    ):
+        raise refusal("name_id", "NameID is not valid.")
 
 
 def attribute_characters(read: Read) -> None:
@@ -187,7 +203,7 @@ CHECKS: tuple[Callable[[Read], None], ...] = (
     *(no_comments, version, status, one_assertion, destination, response_issuer, response_in_response_to),
     *(response_issued_recently, encryption, assertion_present, assertion_issuer, assertion_issued_recently),
     *(conditions, audience, subject, bearer, recipient, confirmed_for_now, confirmation_in_response_to),
-    *(authentication, name_id, attribute_characters, signature, same_reading),
+    *(authentication, forced_authentication, name_id, attribute_characters, signature, same_reading),
 )
 
 

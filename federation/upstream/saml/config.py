@@ -2,7 +2,7 @@
 
 Facts of W 8.1. A configuration is made once per process for its few addresses, is only read afterwards, and may be
 shared between threads (it cannot be pickled, so it is in no cache that processes share). A client (client.py) is
-made for each message. There is no metadata in the configuration, because metadata is the only reader of metadata
+made for each message. There is no metadata in the configuration, because metadata.py is the only reader of metadata
 and says which certificates count, and there is no key in it.
 """
 
@@ -21,12 +21,15 @@ def entity_id(pool_id: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def configuration(entity: str, acs_url: str, slo_url: str, *, unsolicited: bool) -> SPConfig:
+def configuration(
+    entity: str, acs_url: str, slo_url: str, *, unsolicited: bool, others: tuple[tuple[str, str], ...] = ()
+) -> SPConfig:
     """Return the configuration: one that takes answers to our requests only, or one for those nobody asked for.
 
     pysaml2 believes every InResponseTo once unsolicited answers are allowed. So that variant is for a response which
-    has none (checks says so), at a provider that may begin sign-ins.
+    has none (checks.py says so), at a provider that may begin sign-ins. ``others`` are further pairs of addresses.
     """
+    addresses = ((acs_url, slo_url), *others)
     return SPConfig().load(
         {
             "entityid": entity,
@@ -38,8 +41,8 @@ def configuration(entity: str, acs_url: str, slo_url: str, *, unsolicited: bool)
             "service": {
                 "sp": {
                     "endpoints": {
-                        "assertion_consumer_service": [(acs_url, BINDING_HTTP_POST)],
-                        "single_logout_service": [(slo_url, BINDING_HTTP_POST)],
+                        "assertion_consumer_service": [(acs, BINDING_HTTP_POST) for acs, _ in addresses],
+                        "single_logout_service": [(slo, BINDING_HTTP_POST) for _, slo in addresses],
                     },
                     "allow_unsolicited": unsolicited,
                     "authn_requests_signed": False,  # build_request says so for each

@@ -37,6 +37,8 @@ class Expected:
     """When the request was made."""
     encrypted: bool = False
     """Whether an assertion that is not encrypted is refused."""
+    forced: bool = False
+    """Whether the provider was asked to authenticate the person anew (ForceAuthn)."""
 
 
 @dataclass(frozen=True, slots=True)

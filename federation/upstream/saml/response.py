@@ -24,8 +24,6 @@ from federation.upstream.saml.metadata import POST, REDIRECT
 from federation.upstream.saml.reading import ASSERTION, RESPONSE, SLACK, Expected, Read, refusal
 from federation.upstream.saml.xml import NAMESPACES, BadXml, content, moment
 
-UNSPECIFIED = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
-
 
 @dataclass(frozen=True, slots=True)
 class SamlIdentity:
@@ -33,6 +31,9 @@ class SamlIdentity:
 
     name_id: str
     name_id_format: str
+    """As it was sent, for the sign-out: empty when the provider said none."""
+    name_qualifier: str
+    sp_name_qualifier: str
     attributes: dict[str, str | list[str]] = field(repr=False)
     """By the name that the provider gives them; a list where there is more than one value."""
     session_index: str
@@ -42,8 +43,8 @@ class SamlIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthnRequest:
-    """How the browser takes a request to the provider: a GET of ``url``, or a POST of ``form`` to it."""
+class Outgoing:
+    """How the browser takes a message to the provider: a GET of ``url``, or a POST of ``form`` to it."""
 
     url: str = field(repr=False)
     form: dict[str, str] = field(repr=False)
@@ -111,7 +112,9 @@ def _identity(found: Read) -> SamlIdentity:
         raise refusal("refused", "The response is not valid.")
     return SamlIdentity(
         name_id=content(subject),
-        name_id_format=subject.get("Format") or UNSPECIFIED,
+        name_id_format=subject.get("Format") or "",
+        name_qualifier=subject.get("NameQualifier") or "",
+        sp_name_qualifier=subject.get("SPNameQualifier") or "",
         attributes=_attributes(assertion),
         session_index=statement.get("SessionIndex") or "",
         assertion_id=assertion.get("ID") or "",
@@ -129,7 +132,7 @@ def _attributes(assertion: etree._Element) -> dict[str, str | list[str]]:
 
 def build_request(
     client: PoolSaml2Client, request_id: str, relay_state: str, *, sign: bool, force_authn: bool = False
-) -> AuthnRequest:
+) -> Outgoing:
     """Return an AuthnRequest, by the redirect binding where the provider offers it; raise ServerError.
 
     It is signed when asked for, and when the provider's metadata does.
@@ -149,10 +152,10 @@ def build_request(
         )
         if binding == POST:
             encoded = base64.b64encode(str(request).encode()).decode()
-            return AuthnRequest(location, {"SAMLRequest": encoded, "RelayState": relay_state})
+            return Outgoing(location, {"SAMLRequest": encoded, "RelayState": relay_state})
         sent = http_redirect_message(
             request, location, relay_state, sigalg=SIG_RSA_SHA256, sign=sign, backend=client.sec.sec_backend
         )
     except Exception as error:  # pysaml2 raises bare ones
         raise ServerError("The identity provider cannot be asked.") from error
-    return AuthnRequest(dict(sent["headers"])["Location"], {})
+    return Outgoing(dict(sent["headers"])["Location"], {})

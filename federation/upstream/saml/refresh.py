@@ -1,0 +1,69 @@
+"""Reading metadata again in the background, so that a sign-in finds it at hand (W 8.1: every six hours).
+
+Due is a copy that a sign-in would soon find too old, or whose own ``validUntil`` comes near. A provider that cannot be
+read is asked again at each run; its last good copy serves meanwhile. Two workers at once take turns by the row
+(accounts/documents.py).
+"""
+
+import logging
+from datetime import timedelta
+from typing import cast
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from accounts import documents as kept
+from accounts import provider_details
+from accounts.models import IdentityProvider
+from accounts.provider_details import SamlDetails
+from federation.upstream.documents import LEASE, METADATA
+from federation.upstream.fetching import FetchFailed
+from federation.upstream.http import Exchange
+from federation.upstream.saml import source
+
+log = logging.getLogger("userpool.metadata")
+MARGIN = timedelta(minutes=30)
+
+
+def refresh_due() -> dict[str, int]:
+    """Read what is due and return the counts ``read`` and ``failed``."""
+    counts = {"read": 0, "failed": 0}
+    for provider in IdentityProvider.objects.filter(provider_type="SAML").select_related("user_pool").iterator():
+        try:
+            url = cast("SamlDetails", provider_details.parse("SAML", provider.provider_details)).metadata_url
+        except ValidationError:
+            continue
+        if url and _due(provider, url) and kept.claim(provider, METADATA.name, url, LEASE):
+            counts["read" if _read(provider, url) else "failed"] += 1
+    return counts
+
+
+def _due(provider: IdentityProvider, url: str) -> bool:
+    copy = kept.read(provider, METADATA.name, url, fresh=True)
+    if copy is None or not copy.body or not kept.younger_than(copy.fetched_at, METADATA.fresh - MARGIN):
+        return True
+    try:
+        ends = source.judge(copy.body).valid_until
+    except FetchFailed:
+        return True
+    return ends is not None and ends - MARGIN <= timezone.now()
+
+
+def _read(provider: IdentityProvider, url: str) -> bool:
+    try:
+        with Exchange() as exchange:
+            source.fetch_now(provider, url, exchange)
+    except FetchFailed as failure:
+        cause = failure.cause
+    except Exception:
+        log.exception("metadata not read", extra={"pool": provider.user_pool_id, "provider": provider.provider_name})
+        cause = "unusable"
+    else:
+        return True
+    kept.failed(provider, METADATA.name, url, cause)
+    log.warning(
+        "metadata not read: %s",
+        cause,
+        extra={"pool": provider.user_pool_id, "provider": provider.provider_name},
+    )
+    return False
