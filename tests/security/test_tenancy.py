@@ -6,6 +6,7 @@ home: a refusal that would have come anyway proves nothing.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts import linking, sessions, signing
+from accounts import directory, linking, sessions, signing
 from accounts.authentication import set_password
 from accounts.models import (
     AppClient,
@@ -31,8 +32,10 @@ from accounts.models import (
 from federation import tokens as wire
 from tests import factories
 from tests.browser_like import FORM, csrf_of, open_login, sign_in, submit_login
+from tests.fakes import saml_browser
 from tests.fakes.browser import at_provider, come_back, fields_of, register
 from tests.fakes.oidc import OidcIdp
+from tests.fakes.saml import metadata
 from tests.security.steps import basic, issue_code, post, redeem, refresh, tokens_of, userinfo
 
 pytestmark = pytest.mark.django_db
@@ -557,3 +560,68 @@ def test_the_cookie_of_a_sign_in_stays_with_its_pool(pair: Pair, idp: OidcIdp) -
     [(name, morsel)] = response.cookies.items()
     assert name == ("userpool_state" if pair.b.prefix else "__Host-userpool_state")
     assert (morsel["path"], morsel["domain"]) == (f"{pair.b.prefix}/", "")
+
+
+@pytest.fixture
+def partner(pair: Pair) -> None:
+    """One SAML provider, registered by both pools under one name; both may be signed in to from there."""
+    for tenant in (pair.a, pair.b):
+        document = metadata(more=saml_browser.endpoints(slo="POST"))
+        saml_browser.register(tenant.pool, tenant.public, name="Partner", document=document, IDPInit="true")
+        AppClient.objects.filter(pk=tenant.public.pk).update(cognito_sign_in=False)
+    directory.forget()
+
+
+def saml_base(tenant: Tenant) -> str:
+    return tenant.pool.issuer if tenant.prefix else tenant.pool.base_url
+
+
+def test_a_response_of_a_saml_provider_belongs_to_the_pool_that_asked(pair: Pair, partner: None) -> None:
+    """Audience, Destination and RelayState of pool A at pool B, whose provider has the very same keys."""
+    home, away = pair.a.browser(), pair.b.browser()
+    sent = home.get("/oauth2/authorize?" + urlencode(pair.a.query(identity_provider="Partner")))
+    request = saml_browser.by_redirect(sent)
+    away.get("/oauth2/authorize?" + urlencode(pair.b.query(identity_provider="Partner")))
+    carry_cookies(home, away)
+    message = saml_browser.answering(request, pair.a.pool, saml_base(pair.a)).encoded()
+    fields = urlencode({"SAMLResponse": message, "RelayState": request.relay_state})
+    refused = away.post("/saml2/idpresponse", fields, content_type=FORM)
+    assert refused["Location"].startswith(f"{pair.b.prefix}/error?error=invalid_relay_state")
+    assert sessions.COOKIE not in refused.cookies
+    assert "code=" in home.post("/saml2/idpresponse", fields, content_type=FORM)["Location"]
+
+
+def test_a_response_that_nobody_asked_for_is_for_one_pool(pair: Pair, partner: None) -> None:
+    message = saml_browser.nobody_asked(pair.a.pool, saml_base(pair.a)).encoded()
+    for tenant, there in ((pair.b, "error="), (pair.a, "code=")):
+        said = tenant.query(identity_provider="Partner", state="")
+        fields = urlencode({"SAMLResponse": message, "RelayState": urlencode({k: v for k, v in said.items() if v})})
+        answer = tenant.browser().post("/saml2/idpresponse", fields, content_type=FORM)
+        assert there in answer["Location"], answer["Location"]
+    assert not PoolUser.objects.filter(user_pool=pair.b.pool, status="EXTERNAL_PROVIDER").exists()
+
+
+def test_a_provider_signs_nobody_out_of_another_pool(pair: Pair, partner: None) -> None:
+    """Same provider, same NameID, same session there: the request names one pool's address."""
+    browsers = {}
+    for tenant in (pair.a, pair.b):
+        browsers[tenant.pool.pk] = tenant.browser()
+        message = saml_browser.nobody_asked(tenant.pool, saml_base(tenant)).encoded()
+        said = urlencode(tenant.query(identity_provider="Partner"))
+        fields = urlencode({"SAMLResponse": message, "RelayState": said})
+        browsers[tenant.pool.pk].post("/saml2/idpresponse", fields, content_type=FORM)
+    asked = saml_browser.Logout(f"{saml_base(pair.a)}/saml2/logout").encoded()
+    fields = urlencode({"SAMLRequest": asked})
+    assert (
+        "/error?error=sign_out_refused" in pair.b.browser().post("/saml2/logout", fields, content_type=FORM)["Location"]
+    )
+    assert SignInSession.objects.count() == 2
+    assert pair.a.browser().post("/saml2/logout", fields, content_type=FORM).status_code == 200
+    assert [session.user.user_pool_id for session in SignInSession.objects.all()] == [pair.b.pool.pk]
+
+
+def test_each_pool_has_saml_keys_of_its_own(pair: Pair) -> None:
+    documents = [tenant.browser().get("/saml2/metadata").content for tenant in (pair.a, pair.b)]
+    certificates = [re.findall(rb"<[^<]*X509Certificate>([^<]+)<", document) for document in documents]
+    assert [len(found) for found in certificates] == [2, 2]
+    assert not set(certificates[0]) & set(certificates[1])

@@ -7,10 +7,8 @@ to operators and ends nothing here; Shibboleth's own installer writes one that l
 
 from datetime import timedelta
 
-from django.db.models import QuerySet
-
 from accounts import documents as kept
-from accounts.models import IdentityProvider, UserPool
+from accounts.models import IdentityProvider, ProviderDocument
 from accounts.provider_details import SamlDetails
 from federation.errors import Busy, SamlFailed
 from federation.upstream import capacity
@@ -21,6 +19,10 @@ from federation.upstream.saml import metadata
 from federation.upstream.saml.development import refuse_outside_development
 from federation.upstream.saml.metadata import IdpMetadata
 
+SERVED = 2 * METADATA.fresh
+"""How old a copy may be for a sign-in not to ask: refresh.py reads it again long before, where the jobs run."""
+PATIENCE = timedelta(minutes=10)
+"""How long a failure is believed by sign-ins that have a copy to go by."""
 ROLL_OVER = timedelta(minutes=1)
 """How old a copy must be to be read again because a signature is by none of its keys."""
 
@@ -50,7 +52,7 @@ def current(provider: IdentityProvider, details: SamlDetails) -> IdpMetadata:
         if details.metadata_file:
             return judge(details.metadata_file)
         copy = kept.read(provider, METADATA.name, details.metadata_url)
-        if copy is not None and kept.younger_than(copy.fetched_at, METADATA.fresh):
+        if copy is not None and copy.body and _serves(copy):
             return judge(copy.body)
         try:
             return _read_again(provider, details)
@@ -90,12 +92,11 @@ def fetch_now(provider: IdentityProvider, url: str, exchange: Exchange) -> IdpMe
     return judge(body)
 
 
+def _serves(copy: ProviderDocument) -> bool:
+    return kept.younger_than(copy.fetched_at, SERVED) or kept.younger_than(copy.failed_at, PATIENCE)
+
+
 def _read_again(provider: IdentityProvider, details: SamlDetails, newer_than: timedelta | None = None) -> IdpMetadata:
     with capacity.place(provider.pk), Exchange() as exchange:
         found = document(provider, METADATA, details.metadata_url, exchange, judge=judge, newer_than=newer_than)
     return judge(found.body)
-
-
-def providers(pool: UserPool) -> "QuerySet[IdentityProvider]":
-    """Return the SAML providers of ``pool``."""
-    return IdentityProvider.objects.filter(user_pool=pool, provider_type="SAML")
