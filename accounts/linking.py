@@ -9,6 +9,7 @@ protocol.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -33,6 +34,7 @@ class UpstreamSession:
     name_qualifier: str = ""
     sp_name_qualifier: str = ""
     session_index: str = ""
+    authn_instant: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,11 +84,15 @@ def end(request: HttpRequest, pool: UserPool) -> None:
 def end_at_provider(provider: IdentityProvider, name_id: str, indexes: Iterable[str]) -> list[PoolUser]:
     """End the sessions that began at ``provider`` as ``name_id``, revoke what was granted in them, return their users.
 
-    ``indexes`` are the sessions at the provider that are over; none means all of this name (saml-core 3.7.1).
+    ``indexes`` are the sessions at the provider that are over; none means all of this name (saml-core 3.7.1). Some
+    providers give one session of theirs a new index at each sign-in and name the last: what came from the same
+    authentication there is over as well.
     """
-    found = SignInSession.objects.select_related("user").filter(provider=provider, name_id=name_id)
+    found = list(SignInSession.objects.select_related("user").filter(provider=provider, name_id=name_id))
     wanted = set(indexes)
-    over = [session for session in found if not wanted or session.session_index in wanted]
+    named = [session for session in found if session.session_index in wanted]
+    instants = {session.authn_instant for session in named if session.authn_instant is not None}
+    over = [session for session in found if session in named or session.authn_instant in instants] if wanted else found
     now = timezone.now()
     for session in over:
         # codes first: one that is being redeemed right now is a grant by the time its row can be written

@@ -26,6 +26,7 @@ class SignInSession(models.Model):
     name_qualifier = models.CharField(max_length=1024, blank=True, default="")
     sp_name_qualifier = models.CharField(max_length=1024, blank=True, default="")
     session_index = models.CharField(max_length=512, blank=True, default="")
+    authn_instant = models.DateTimeField(null=True, blank=True, help_text="When the provider authenticated the user.")
     auth_time = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 

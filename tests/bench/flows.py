@@ -1,7 +1,7 @@
 """The flows of the benchmark: for each, the requests of a round, prepared before the measuring begins.
 
-One-time codes, tokens and states are stored beforehand through the models and each is presented once. SAML sign-ins
-join when the server speaks SAML.
+One-time codes, tokens and states are stored beforehand through the models and each is presented once; assertions are
+signed beforehand by the tests' own provider.
 """
 
 import base64
@@ -12,11 +12,12 @@ from itertools import cycle, islice
 from urllib.parse import urlencode
 
 from accounts.models import AppClient
+from accounts.provider_details import SAML_ACS
 from federation.federated import COOKIE
 from tests.bench import seed
 from tests.bench.server import SUFFIX
+from tests.fakes.saml import Message
 
-MISSING = ("saml_acs",)
 STORED_GRANTS = 100
 
 
@@ -75,6 +76,7 @@ class Flows:
             Flow("discovery", 2000, 0, b'"issuer"', self._discovery),
             Flow("password_sign_in", 60, 0, b"code=", self._password_sign_in, hashes=1),
             Flow("oidc_sign_in", 100, 0, b"code=", self._oidc_sign_in),
+            Flow("saml_acs", 100, 0, b"code=", self._saml_acs, (6.5, 1.5)),
         ]
 
     def _token(self, client: AppClient, **form: str) -> bytes:
@@ -140,6 +142,26 @@ class Flows:
         for state, nonce, browser in self.scene.pauses(count, urlencode(query)):
             target = f"/oauth2/idpresponse?{urlencode({'code': nonce, 'state': state})}"
             found.append(request(self.host, target, {"Cookie": f"{COOKIE}={browser}"}))
+        return found
+
+    def _saml_acs(self, count: int) -> list[bytes]:
+        """The POST of a response with a signed assertion of six attributes, up to the redirect with the code."""
+        client, pool, provider = self.scene.federated, self.scene.pool, self.scene.partner
+        query = {"client_id": client.client_id, "response_type": "code", "redirect_uri": seed.CALLBACK}
+        query |= {"scope": seed.SCOPE, "state": "s" * 22, "identity_provider": provider.provider_name}
+        acs, found = pool.base_url + SAML_ACS, []
+        for state, request_id, browser in self.scene.saml_pauses(count, urlencode(query)):
+            message = Message(
+                audience=f"urn:amazon:cognito:sp:{pool.pk}",
+                destination=acs,
+                recipient=acs,
+                in_response_to=request_id,
+                confirmation_in_response_to=request_id,
+                assertion_id=request_id.replace("_", "_a"),
+                attributes=seed.SAML_ATTRIBUTES,
+            )
+            form = {"SAMLResponse": message.encoded(), "RelayState": state}
+            found.append(request(self.host, SAML_ACS, {"Cookie": f"{COOKIE}={browser}"}, form))
         return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 
 from tests.bench import cpu
-from tests.bench.flows import MISSING, Flow
+from tests.bench.flows import Flow
 
 PACKAGES = (
     "django",
@@ -79,7 +79,6 @@ def conditions(**more: Any) -> dict[str, Any]:
             "postgresql": postgresql,
             **{name: metadata.version(name) for name in PACKAGES},
         },
-        "not_measured": list(MISSING),
         **more,
     }
 
@@ -104,7 +103,6 @@ def table(rows: list[dict[str, Any]], found: dict[str, Any]) -> str:
         floor = line["sign_cpu_ms"] + line["hash_cpu_ms"]
         floors = f"{floor:>8.2f}{line['app_to_floor']:>7.2f}" if floor else f"{'':>8}{'':>7}"
         lines.append(f"{line['flow']:<20}{app:>22}{database:>22}{floors}   {_aim(line)}")
-    lines += [f"{name:<20}{'not measured: this server does not speak it yet':>50}" for name in found["not_measured"]]
     lines += [
         "",
         f"floor: one RS256 signature {found['sign_ms']:.3f} ms, one argon2id hash {found['hash_ms']:.1f} ms, this run",

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from djangosaml2.cache import OutstandingQueriesCache
 
 from accounts import opaque, pauses, signing
 from accounts.models import (
@@ -22,6 +23,9 @@ from accounts.models import (
     UserPoolDomain,
 )
 from accounts.models.grants import Grant, Subject
+from accounts.provider_details import SAML_ACS
+from federation.upstream.saml.sign_in import Kept
+from tests.fakes.saml import metadata
 
 POOL_ID = "eu-west-1_Bench0001"
 DOMAIN = "bench"
@@ -33,6 +37,14 @@ API = "https://api.example.test"
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 BATCH = 2000
+SAML_ATTRIBUTES = {
+    "mail": ["ada@example.test"],
+    "givenName": ["Ada"],
+    "sn": ["Lovelace"],
+    "displayName": ["Ada Lovelace"],
+    "eduPersonAffiliation": ["staff", "member"],
+    "employeeNumber": ["1815"],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,8 @@ class Scene:
     rotating: AppClient
     federated: AppClient
     provider: IdentityProvider
+    partner: IdentityProvider
+    """The one that speaks SAML."""
     user: PoolUser
 
     def codes(self, count: int) -> list[str]:
@@ -72,6 +86,16 @@ class Scene:
                 pauses.put_away(self.pool, self.provider, state, browser, query, kept)
         return found
 
+    def saml_pauses(self, count: int, query: str) -> list[tuple[str, str, str]]:
+        """Return state, request id and browser of ``count`` sign-ins that wait for the SAML provider."""
+        found = [(opaque.random_token(), f"_{uuid.uuid4()}", opaque.random_token()) for _ in range(count)]
+        with transaction.atomic():
+            for state, request_id, browser in found:
+                kept = Kept()
+                OutstandingQueriesCache(kept).set(request_id, self.pool.base_url + SAML_ACS)
+                pauses.put_away(self.pool, self.partner, state, browser, query, dict(kept))
+        return found
+
 
 def scene(issuer: str) -> Scene:
     """Make the pool that is asked, its clients, its user and its provider, whose issuer is ``issuer``."""
@@ -95,12 +119,20 @@ def scene(issuer: str) -> Scene:
         provider_details=details,
         attribute_mapping={"email": "email", "username": "sub"},
     )
+    partner = IdentityProvider.objects.create(
+        user_pool=pool,
+        provider_name="Partner",
+        provider_type="SAML",
+        provider_details={"MetadataFile": metadata()},
+        attribute_mapping={"email": "mail", "given_name": "givenName", "family_name": "sn", "name": "displayName"},
+    )
     federated = _client(pool, "federated", ["code"], SCOPE.split())
-    federated.identity_providers.add(provider)
+    federated.identity_providers.add(provider, partner)
     return Scene(
         pool=pool,
         federated=federated,
         provider=provider,
+        partner=partner,
         machine=_client(pool, "machine", ["client_credentials"], [f"{API}/read"]),
         web=_client(pool, "web", ["code"], SCOPE.split()),
         rotating=_client(pool, "rotating", ["code"], SCOPE.split(), refresh_token_rotation=True),

@@ -1,21 +1,24 @@
 """What a pool is as a SAML service provider (W 8.1), and what has to be there for it: libraries, levels of logs."""
 
 import ast
+import copy
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from lxml import etree
 from saml2.sigver import DecryptError, SignatureError
 from saml2.xmldsig import SIG_RSA_SHA1, SIG_RSA_SHA256
 
 from accounts import checks
 from federation.upstream.saml import checks as saml_checks
 from federation.upstream.saml import config as saml_config
-from federation.upstream.saml.client import TrustedCertificates
+from federation.upstream.saml import schema as saml_schema
 from federation.upstream.saml.crypto import InProcessCrypto
 from federation.upstream.saml.keys import PrivateKey, RedirectSigner
 from tests.fakes import saml, saml_pool
@@ -59,13 +62,6 @@ def test_a_signer_is_nobody_elses() -> None:
 def test_a_key_that_is_not_rsa_is_refused() -> None:
     with pytest.raises(ValueError, match="RSA"):
         RedirectSigner(PrivateKey(pair("curve", "SECP256R1").pem))
-
-
-def test_only_the_named_provider_has_certificates() -> None:
-    trusted = TrustedCertificates(saml.IDP, [PEM])
-    assert [held.name for _, held in trusted.certs(saml.IDP, "any", "signing")] == [PEM]
-    assert trusted.certs("https://evil.example.test", "any", "signing") == []
-    assert trusted.certs(None, "any", "signing") == []
 
 
 def test_what_was_verified_is_remembered_and_what_was_not_is_not() -> None:
@@ -170,3 +166,40 @@ def test_every_check_is_in_the_table() -> None:
     tree = ast.parse(Path(saml_checks.__file__).read_text())
     named = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
     assert set(named) - {"check"} == {check.__name__ for check in saml_checks.CHECKS}
+
+
+def test_messages_are_judged_by_the_schemas_of_saml() -> None:
+    """saml-schema-assertion-2.0.xsd and saml-schema-protocol-2.0.xsd, by libxml2; eight threads at once."""
+    good, bad = Message(), Message(before=lambda root: saml.find(root, "saml:Assertion").set("unknown", "x"))
+
+    def judged(number: int) -> bool:
+        root = (bad if number % 2 else good).tree()
+        return saml_schema.is_valid(saml.find(root, "saml:Assertion")) is not bool(number % 2)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert not any(not right for right in pool.map(judged, range(64)))
+    assert saml_schema.is_valid(Message(encryption={}).tree())
+    assert not saml_schema.is_valid(Message(version="2.0", before=lambda root: root.attrib.pop("ID")).tree())
+
+
+def test_a_schema_leads_nowhere_but_to_the_packaged_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(saml_schema.SCHEMAS, "urn:more", "../../../../etc/passwd")
+    monkeypatch.delitem(saml_schema.SCHEMAS, "http://www.w3.org/2001/04/xmlenc#")
+    with pytest.raises((etree.XMLSchemaParseError, OSError)):
+        saml_schema._schema.__wrapped__()
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_signature_has_one_or_two_transforms_and_is_enveloped(count: int) -> None:
+    """saml-core-2.0 5.4.4; pysaml2 says the same."""
+
+    def change(root: etree._Element) -> None:
+        transforms = saml.find(root, ".//ds:Transforms")
+        enveloped, c14n = transforms
+        for found in (enveloped, c14n):
+            transforms.remove(found)
+        transforms.extend([[], [c14n], [enveloped, c14n, copy.deepcopy(c14n)]][{0: 0, 1: 1, 3: 2}[count]])
+
+    text = Message(after=change).xml()
+    with pytest.raises(SignatureError, match="enveloped"):
+        InProcessCrypto().validate_signature(text, PEM, "pem", ASSERTION, "_assertion")

@@ -6,9 +6,10 @@ from lxml import etree
 from saml2.xml.schema import validate
 
 from accounts import saml_keys
-from accounts.models import UserPool, UserPoolDomain
+from accounts.models import AppClient, UserPool, UserPoolDomain
 from accounts.models.saml import KeyUse
 from tests.fakes.saml import NS
+from tests.fakes.saml_browser import register
 
 pytestmark = pytest.mark.django_db
 MD = NS | {"md": "urn:oasis:names:tc:SAML:2.0:metadata"}
@@ -68,6 +69,22 @@ def test_the_address_that_it_was_asked_at_comes_first(http: Client, pool: UserPo
     first = custom.find("md:SPSSODescriptor/md:AssertionConsumerService", MD)
     assert first is not None
     assert first.get("Location") == "https://login.corp.example.test/saml2/idpresponse"
+
+
+def test_it_says_that_requests_are_signed_only_where_they_are(
+    http: Client, pool: UserPool, app_client: AppClient
+) -> None:
+    """saml-metadata-2.0 2.4.4: AuthnRequestsSigned. Said to be false, an IdP would stop asking for signatures."""
+
+    def said() -> str | None:
+        role = described(http).find("md:SPSSODescriptor", MD)
+        assert role is not None
+        return role.get("AuthnRequestsSigned")
+
+    register(pool, app_client)
+    assert said() is None
+    register(pool, app_client, name="Strict", RequestSigningAlgorithm="rsa-sha256")
+    assert said() == "true"
 
 
 def test_it_holds_no_private_key(http: Client, pool: UserPool) -> None:

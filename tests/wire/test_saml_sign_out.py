@@ -259,8 +259,10 @@ def two_sessions(pool: UserPool, app_client: AppClient, query: dict[str, str]) -
     for index in ("_session1", "_session2"):
         browser = other_browser()
 
-        def named(root: Any, index: str = index) -> None:
-            saml.find(root, ".//saml:AuthnStatement").set("SessionIndex", index)
+        def named(root: Any, index: str = index, since: float = -60.0 * len(found)) -> None:
+            statement = saml.find(root, ".//saml:AuthnStatement")
+            statement.set("SessionIndex", index)
+            statement.set("AuthnInstant", saml.at(since))
 
         code = sent_to_app(sign_in(browser, query, pool, BASE, before=named))["code"]
         found += [browser, redeem(browser, app_client, code).json()["refresh_token"]]
@@ -294,6 +296,24 @@ def test_without_a_session_index_all_sessions_of_the_person_end(
     assert not is_signed_in(first, query)
     assert not is_signed_in(second, query)
     assert {refresh(first, app_client, token).status_code for token in (token1, token2)} == {400}
+
+
+def test_a_provider_that_renames_its_session_ends_all_of_it(
+    pool: UserPool, app_client: AppClient, query: dict[str, str]
+) -> None:
+    """SimpleSAMLphp gives its session a new SessionIndex at each sign-in and names the last: AuthnInstant tells."""
+    tokens = []
+    for index in ("_first", "_last"):
+        browser = other_browser()
+
+        def renamed(root: Any, index: str = index) -> None:
+            statement = saml.find(root, ".//saml:AuthnStatement")
+            statement.attrib.update({"SessionIndex": index, "AuthnInstant": "2026-01-02T03:04:05Z"})
+
+        code = sent_to_app(sign_in(browser, query, pool, BASE, before=renamed))["code"]
+        tokens.append(redeem(browser, app_client, code).json()["refresh_token"])
+    post_logout(other_browser(), Logout(HERE, indexes=("_last",)))
+    assert {refresh(other_browser(), app_client, token).status_code for token in tokens} == {400}
 
 
 def test_nobody_elses_session_ends(pool: UserPool, app_client: AppClient, query: dict[str, str]) -> None:

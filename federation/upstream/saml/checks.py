@@ -147,6 +147,7 @@ def authentication(read: Read) -> None:
     found = read.known_assertion.findall("saml:AuthnStatement", NAMESPACES)
     if len(found) != 1:
         raise refusal("authn_statement", "Exactly one AuthnStatement is expected.")
+    moment(found[0].get("AuthnInstant"))  # it is kept, so it has to be one
     until = moment(found[0].get("SessionNotOnOrAfter"))
     if until is not None and until <= read.now - SLACK:
         raise refusal("session_over", "The session at the identity provider is over.")

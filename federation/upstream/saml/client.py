@@ -2,58 +2,44 @@
 
 Replaced in pysaml2 7.5.5, for these reasons: ``sigver.security_context`` looks for the xmlsec1 binary unless it is told
 XMLSecurity, whose back end cannot decrypt; ``sigver.SecurityContext._check_signature`` writes a provider's certificates
-into files, and has the schema look at a document, which may take seconds, before it looks at the signature;
+into files, and has a validator in Python look at a document, which may take seconds, before it looks at the signature;
 ``entity.Entity.unravel`` inflates what it can, however large that becomes.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any
 
 from saml2.client import Saml2Client
 from saml2.config import SPConfig
-from saml2.sigver import SecurityContext, SignatureError
+from saml2.sigver import SignatureError
 
-from federation.upstream.saml import xml
+from federation.upstream.saml import schema, xml
 from federation.upstream.saml.crypto import InProcessCrypto
 from federation.upstream.saml.keys import PoolKeys, RedirectSigner
 from federation.upstream.saml.metadata import IdpMetadata
 
 
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """Passes for an open file: of anything but a string pysaml2 asks the name, and hands that to the back end."""
+class SignatureCheck:
+    """In place of SecurityContext's ``_check_signature``: signed by the provider, and valid by the schema.
 
-    name: str
+    What pysaml2 has beside that, InProcessCrypto demands before it verifies: one reference, to the element that the
+    signature is in, by an enveloped signature and exclusive canonicalization. In this order, because strangers'
+    documents go no further than the signature.
+    """
 
+    def __init__(self, crypto: InProcessCrypto, idp: IdpMetadata) -> None:
+        self._crypto, self._idp = crypto, idp
 
-class TrustedCertificates:
-    """In place of pysaml2's metadata store: one provider's certificates, and nobody else's. No file is written."""
-
-    def __init__(self, entity_id: str, certificates: Iterable[str]) -> None:
-        self.entity_id, self._certificates = entity_id, [("", _Named(pem)) for pem in certificates]
-
-    def certs(self, entity_id: str | None, descriptor: str, use: str = "signing", **_: Any) -> list[tuple[str, _Named]]:
-        """Return the certificates that may have signed what ``entity_id`` issued."""
-        return self._certificates if entity_id == self.entity_id else []
-
-
-class VerifiedFirst:
-    """In place of SecurityContext's ``_check_signature``, in front of it: strangers' documents go no further."""
-
-    def __init__(self, context: SecurityContext, crypto: InProcessCrypto, idp: IdpMetadata) -> None:
-        self._then, self._crypto, self._idp = context._check_signature, crypto, idp
-
-    def __call__(self, decoded_xml: str, item: Any, node_name: str, *more: Any, **options: Any) -> Any:
-        if not any(self._signed_with(found.pem, decoded_xml, item, node_name) for found in self._idp.certificates):
+    def __call__(self, decoded_xml: str, item: Any, node_name: str, *_: Any, **__: Any) -> Any:
+        for certificate in self._idp.certificates:
+            with suppress(SignatureError):
+                signed = self._crypto.verify(decoded_xml, certificate.pem, node_name, item.id)
+                break
+        else:
             raise SignatureError("not signed with a key of the provider")
-        return self._then(decoded_xml, item, node_name, *more, **options)
-
-    def _signed_with(self, pem: str, text: str, item: Any, node_name: str) -> bool:
-        try:
-            return self._crypto.validate_signature(text, pem, "pem", node_name, item.id)
-        except SignatureError:
-            return False
+        if not schema.is_valid(signed):
+            raise SignatureError("signed, and not valid by the schema")
+        return item
 
 
 class PoolSaml2Client(Saml2Client):
@@ -65,10 +51,9 @@ class PoolSaml2Client(Saml2Client):
         self.crypto = InProcessCrypto()
         self.sec.crypto = self.crypto
         self.sec.sec_backend = RedirectSigner(keys.signing)
-        self.sec.metadata = TrustedCertificates(idp.entity_id, [found.pem for found in idp.certificates])
         self.sec.key_file, self.sec.my_cert = keys.signing, keys.certificate
         self.sec.enc_key_files = list(keys.decryption)
-        self.sec._check_signature = VerifiedFirst(self.sec, self.crypto, idp)
+        self.sec._check_signature = SignatureCheck(self.crypto, idp)
 
     @staticmethod
     def unravel(txt: str, binding: str, msgtype: str = "response") -> str:

@@ -39,6 +39,7 @@ AES = {
     )
 }
 OAEP = {"http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p", "http://www.w3.org/2009/xmlenc11#rsa-oaep"}
+TRANSFORM = f"{name('ds', 'Transforms')}/{name('ds', 'Transform')}"
 METHOD, KEY = name("xenc", "EncryptionMethod"), name("xenc", "EncryptedKey")
 
 
@@ -56,7 +57,7 @@ class InProcessCrypto(CryptoBackend):
         self.decrypted: etree._Element | None = None
         """The root of the document in which something was decrypted: of the only one."""
         self._ciphertext, self._plaintext = "", ""
-        self._good: set[tuple[str | bytes, ...]] = set()
+        self._good: dict[tuple[str | bytes, ...], etree._Element] = {}
 
     @property
     def version(self) -> str:
@@ -65,10 +66,15 @@ class InProcessCrypto(CryptoBackend):
     def validate_signature(
         self, signedtext: str | bytes, cert_file: str, cert_type: str, node_name: str, node_id: str
     ) -> bool:
-        """Return True; raise SignatureError. ``cert_file`` is a certificate in PEM, see TrustedCertificates."""
-        question = (signedtext, cert_file, node_name, node_id)
-        if question in self._good:  # it is asked twice, see VerifiedFirst
-            return True
+        """Return True; raise SignatureError. ``cert_file`` is a certificate in PEM."""
+        self.verify(signedtext, cert_file, node_name, node_id)
+        return True
+
+    def verify(self, signedtext: str | bytes, certificate: str, node_name: str, node_id: str) -> etree._Element:
+        """Return the element that was signed; raise SignatureError. ``certificate`` is in PEM."""
+        question = (signedtext, certificate, node_name, node_id)
+        if question in self._good:  # pysaml2 asks again for each thing that it reads
+            return self._good[question]
         try:
             node = _only(_parsed(signedtext), node_name, node_id)
             signature = _only_signature(node, node_id)
@@ -77,14 +83,14 @@ class InProcessCrypto(CryptoBackend):
                 context.enable_signature_transform(transform)
             for transform in (*DIGESTS, *CANONICAL, T.TransformEnveloped):
                 context.enable_reference_transform(transform)
-            context.key = certificate_key(cert_file)
+            context.key = certificate_key(certificate)
             context.register_id(node, "ID")
             context.verify(signature)
         except (BadXml, xmlsec.Error) as error:
             raise SignatureError(str(error)) from error
         self.verified.append(node)
-        self._good.add(question)
-        return True
+        self._good[question] = node
+        return node
 
     def sign_statement(self, statement: Any, node_name: str, key_file: PrivateKey, node_id: str) -> str:
         """Fill in the signature that pysaml2 prepared in the element and return the document."""
@@ -157,6 +163,9 @@ def _only_signature(node: etree._Element, node_id: str) -> etree._Element:
     references = found[0].findall(f"{name('ds', 'SignedInfo')}/{name('ds', 'Reference')}")
     if [reference.get("URI") for reference in references] != [f"#{node_id}"]:
         raise BadXml("signature", "it does not refer to the element that it is in, and to nothing else")
+    transforms = [found.get("Algorithm") for found in references[0].iterfind(TRANSFORM)]
+    if not 0 < len(transforms) < 3 or T.TransformEnveloped.href not in transforms:
+        raise BadXml("signature", "not an enveloped signature, canonicalized once")
     return found[0]
 
 

@@ -4,6 +4,8 @@ Beyond Cognito, which publishes none (W 8.1). It lists every address of the pool
 and two signing certificates while one is about to take over from the other.
 """
 
+from typing import Any
+
 from django.http import HttpRequest, HttpResponse
 from djangosaml2.views import MetadataView
 from saml2 import md
@@ -50,7 +52,15 @@ def document(request: HttpRequest, pool: UserPool, base_url: str) -> HttpRespons
     )
     role.name_id_format = [md.NameIDFormat(text=name) for name in NAME_IDS]
     role.want_assertions_signed = "true"
+    # "false" would switch an IdP's own rule off, that it takes signed requests only
+    role.authn_requests_signed = "true" if _signs_requests(pool) else None
     response.content = str(described).encode()
     response["Content-Type"] = MEDIA_TYPE
     response["Content-Disposition"] = f'inline; filename="{pool.pk}.xml"'
     return response
+
+
+def _signs_requests(pool: UserPool) -> bool:
+    providers = [one for one in pool.identity_providers.all() if one.provider_type == "SAML"]
+    details: list[Any] = [one.provider_details for one in providers]
+    return any(found.get("RequestSigningAlgorithm") for found in details)

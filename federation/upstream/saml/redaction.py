@@ -38,7 +38,7 @@ def of_element(root: etree._Element) -> str:
             element.text = _length(element.text)
         else:
             for attribute, value in element.attrib.items():
-                element.set(attribute, value[:MAX_VALUE] if attribute in ATTRIBUTES else _length(value))
+                element.set(attribute, value[:MAX_VALUE] if attribute in ATTRIBUTES else _length(value) or "")
             told = (element.text or "").strip()
             element.text = told[:MAX_VALUE] if element.tag in TEXTS else _length(told)
         element.tail = _length(element.tail)

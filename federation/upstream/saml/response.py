@@ -37,6 +37,8 @@ class SamlIdentity:
     attributes: dict[str, str | list[str]] = field(repr=False)
     """By the name that the provider gives them; a list where there is more than one value."""
     session_index: str
+    authn_instant: datetime | None
+    """When the provider authenticated the person."""
     assertion_id: str
     not_on_or_after: datetime
     """From then on the assertion is refused here whatever else; until then its ID is to be remembered."""
@@ -117,6 +119,7 @@ def _identity(found: Read) -> SamlIdentity:
         sp_name_qualifier=subject.get("SPNameQualifier") or "",
         attributes=_attributes(assertion),
         session_index=statement.get("SessionIndex") or "",
+        authn_instant=moment(statement.get("AuthnInstant")),
         assertion_id=assertion.get("ID") or "",
         not_on_or_after=min(issued + found.oldest, *(moment for moment in until if moment)) + SLACK,
     )

@@ -12,6 +12,7 @@ from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 from djangosaml2.cache import OutstandingQueriesCache
+from lxml.etree import LxmlError
 
 from accounts import provider_details, saml_messages
 from accounts.linking import ExternalIdentity, IdentityRefused, UpstreamSession
@@ -128,14 +129,19 @@ class SamlUpstream:
         try:
             return read(client, message, expected)
         except SamlFailed as failed:
-            with suppress(ValueError):
+            with suppress(ValueError, TypeError, LxmlError):
                 signin.steps.document = redaction.of_message(message, client.crypto.decrypted)
             signin.steps.note("response refused", failed.detail, reason=failed.reason)
             raise
 
     def _as_external(self, found: SamlIdentity, idp: IdpMetadata) -> ExternalIdentity:
         session = UpstreamSession(
-            found.name_id, found.name_id_format, found.name_qualifier, found.sp_name_qualifier, found.session_index
+            name_id=found.name_id,
+            name_id_format=found.name_id_format,
+            name_qualifier=found.name_qualifier,
+            sp_name_qualifier=found.sp_name_qualifier,
+            session_index=found.session_index,
+            authn_instant=found.authn_instant,
         )
         # some providers say the e-mail address as NameID and nowhere else: it can be mapped like an attribute
         claims = {"NameID": found.name_id, **found.attributes}
