@@ -103,9 +103,14 @@ def _first(pool: UserPool, use: str) -> SamlKey:
         return SamlKey.objects.get(user_pool=pool, use=use, activated_at__isnull=False, retired_at=None)
 
 
+def generate() -> rsa.RSAPrivateKey:
+    """Return a new key. It takes some 50 ms."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=BITS)
+
+
 def _make(pool: UserPool, use: str, *, activated: bool) -> SamlKey:
     now = timezone.now()
-    key = rsa.generate_private_key(public_exponent=65537, key_size=BITS)
+    key = generate()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{pool.pk} {use}"[:64])])
     certificate = (
         x509.CertificateBuilder()

@@ -5,11 +5,12 @@ from itertools import cycle
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from django.core.cache import cache
 from django.test import Client
 from jwcrypto import jwk
 
-from accounts import attempts, directory, signing
+from accounts import attempts, directory, saml_keys, signing
 from accounts.models import AppClient, PoolUser, UserPool
 from federation.upstream import suspension
 from tests import factories
@@ -17,6 +18,16 @@ from tests.fakes.oidc import OidcIdp
 
 pytest_plugins = ["tests.needs"]
 _key_pairs: dict[str, list[jwk.JWK]] = {}
+_saml_keys: list[rsa.RSAPrivateKey] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let ``--dist loadgroup`` see its groups: xdist 3.8 appends them to an attribute that pytest 9.2 does not read."""
+    for item in items if hasattr(config, "workerinput") and config.getoption("loadgroup", default=False) else ():
+        mark = item.get_closest_marker("xdist_group")
+        if mark is not None and item.parent is not None and not item.nodeid.endswith(f"@{mark.args[0]}"):
+            item._id = item.parent.id.child(f"{item.name}@{mark.args[0]}")
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +51,10 @@ def _quick_key_pairs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
             _key_pairs[alg] = [signing.generate(alg) for _ in range(4)]
     supply = {alg: cycle(pairs) for alg, pairs in _key_pairs.items()}
     monkeypatch.setattr(signing, "generate", lambda alg: next(supply[alg]))
+    if not _saml_keys:
+        _saml_keys.extend(saml_keys.generate() for _ in range(2))
+    keys = cycle(_saml_keys)
+    monkeypatch.setattr(saml_keys, "generate", lambda: next(keys))
 
 
 @pytest.fixture
