@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.encoding import iri_to_uri
+from django.utils.translation import gettext
 
 from federation.errors import OAuthError
 
@@ -69,7 +70,7 @@ def authorization_response(request: HttpRequest, target: Target, fields: Mapping
         sent["state"] = target.state
     sent["iss"] = target.issuer
     if target.mode == "form_post":
-        return form_page(request, target.redirect_uri, sent, "Going back to the app")
+        return form_page(request, target.redirect_uri, sent, gettext("Going back to the app"))
     if target.mode == "fragment":
         return redirect(f"{target.redirect_uri}#{urlencode(sent)}")
     return redirect(with_query(target.redirect_uri, sent))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 
 from accounts import attempts, opaque, provider_details, saml_messages, sessions
 from accounts.attempts import Steps
@@ -58,7 +59,7 @@ def begin(request: HttpRequest, session: SignInSession, url: str) -> HttpRespons
         log.exception("the provider was not asked to sign out", extra={"pool": pool.pk})
         return None
     saml_messages.put_away_sign_out(pool, provider, relay_state, url)
-    return _send(request, made, f"Signing out of {provider.provider_name}")
+    return _send(request, made, provider)
 
 
 def complete(request: HttpRequest, given: Parameters) -> str:
@@ -130,7 +131,7 @@ def _end(
         made = logout.build_response(client, found.request_id, given.get("RelayState"))
     except LookupError:  # it takes no answers
         return responses.page(request, "hosted/signed_out.html", {})
-    return _send(request, made, f"Signing out of {provider.provider_name}")
+    return _send(request, made, provider)
 
 
 def _senders(request: HttpRequest, issuer: str) -> Iterator[tuple[IdentityProvider, PoolSaml2Client]]:
@@ -155,8 +156,9 @@ def _request_id(relay_state: str) -> str:
     return f"_{relay_state}"
 
 
-def _send(request: HttpRequest, made: Outgoing, title: str) -> HttpResponse:
+def _send(request: HttpRequest, made: Outgoing, provider: IdentityProvider) -> HttpResponse:
     if made.form:
+        title = gettext("Signing out of %(name)s") % {"name": provider.provider_name}
         return responses.form_page(request, made.url, made.form, title)
     return responses.redirect(made.url)
 

@@ -60,7 +60,7 @@ WORDS: dict[str, tuple[str, str, str]] = {
     ),
     "sign_out_unconfirmed": (
         "You are signed out here",
-        "Whether your company's sign-in service has signed you out as well could not be made sure of.",
+        "We could not confirm that your company's sign-in service has signed you out as well.",
         "Close all windows of this browser if others use it too.",
     ),
     "sign_out_refused": (

@@ -6,6 +6,7 @@ button.
 """
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 
 from federation import parameters, responses
 
@@ -32,7 +33,7 @@ def post_from_here(request: HttpRequest) -> HttpResponse:
     kind. Posted again by a page of ours, the same form brings them along.
     """
     fields = {**dict(_posted(request)), FROM_HERE: "1"}
-    return responses.form_page(request, request.get_full_path(), fields, "One moment")
+    return responses.form_page(request, request.get_full_path(), fields, gettext("One moment"))
 
 
 def _posted(request: HttpRequest) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from djangosaml2.utils import get_location
 from lxml import etree
 from saml2 import BINDING_HTTP_POST, saml, samlp
 from saml2.pack import http_redirect_message
@@ -119,7 +120,7 @@ def _outgoing(
         sign=True,
         backend=client.sec.sec_backend,
     )
-    return Outgoing(dict(sent["headers"])["Location"], {})
+    return Outgoing(get_location(sent), {})
 
 
 def issuer(message: str) -> str:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from djangosaml2.utils import get_location
 from lxml import etree
 from saml2 import BINDING_HTTP_POST
 from saml2.pack import http_redirect_message
@@ -161,4 +162,4 @@ def build_request(
         )
     except Exception as error:  # pysaml2 raises bare ones
         raise ServerError("The identity provider cannot be asked.") from error
-    return Outgoing(dict(sent["headers"])["Location"], {})
+    return Outgoing(get_location(sent), {})

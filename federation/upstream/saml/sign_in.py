@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from djangosaml2.cache import OutstandingQueriesCache
 from lxml.etree import LxmlError
 
@@ -64,7 +65,7 @@ class SamlUpstream:
         signin.kept.update(kept, forced=forced)
         signin.steps.note("sent to the provider", forced=forced)
         if made.form:
-            title = f"Going to {self.provider.provider_name}"
+            title = gettext("Going to %(name)s") % {"name": self.provider.provider_name}
             return responses.form_page(request, made.url, made.form, title)
         return responses.redirect(made.url)
 
