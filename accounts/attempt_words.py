@@ -1,8 +1,11 @@
 """Why a sign-in through an identity provider was refused, in words for an operator: what it means and what to do.
 
 The app is told the texts of Cognito (W 3.8); these are for whoever is asked why. A reason that is made of a place and
-a cause (``jwks_timeout``) is told by both. What each step found stands beside it, in the steps.
+a cause (``jwks_timeout``) is told by both. What each step found stands beside it, in the steps. SAML's own are in
+accounts/saml_attempt_words.py.
 """
+
+from accounts import saml_attempt_words
 
 LOOK = "The steps below say what came."
 OPERATOR = "Tell the provider's operator."
@@ -13,6 +16,7 @@ PLACES = {
     "token": "The code could not be redeemed at the provider's token endpoint.",
     "userinfo": "The user's attributes could not be read at the provider's userInfo endpoint.",
     "endpoint": "One of the four endpoints in the provider's settings cannot be used.",
+    "metadata": "The provider's metadata could not be read.",
 }
 # the second part: why (federation/upstream/fetching.py)
 CAUSES = {
@@ -109,7 +113,7 @@ WORDS = {
     "login_required": "Somebody else signed in at the provider than the app asked for, or the user was signed out or "
     "disabled meanwhile.",
     "server_error": "Something failed in this server. The log has it under the request id below.",
-}
+} | saml_attempt_words.WORDS
 
 
 def why(reason: str) -> str:

@@ -4,7 +4,7 @@ How old a copy may be is the reader's decision; here are the rows and the rule t
 belongs to the address that it came from: when an operator changes that, the old copy is nobody's.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -19,6 +19,11 @@ NO_LEASE = timedelta()  # for a turn that ends at once
 
 def _key(provider: IdentityProvider, kind: str) -> Hashable:
     return ("document", provider.pk, kind)
+
+
+def providers_of_type(provider_type: str) -> Iterator[IdentityProvider]:
+    """Yield every pool's providers of this type: for the jobs that read their documents again."""
+    return IdentityProvider.objects.filter(provider_type=provider_type).select_related("user_pool").iterator()
 
 
 def read(provider: IdentityProvider, kind: str, url: str, *, fresh: bool = False) -> ProviderDocument | None:

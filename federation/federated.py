@@ -24,7 +24,6 @@ from accounts.pauses import Lost
 from federation import authorize_request, parameters, signin
 from federation.authorize_request import AuthorizeRequest, RefusedRequest
 from federation.errors import CookieMissing, HostedPageError, OAuthError
-from federation.hosted import wait
 from federation.parameters import Parameters
 from federation.upstream import capacity, upstream_for
 from federation.upstream.base import SignIn, Upstream
@@ -130,7 +129,7 @@ def _find(request: HttpRequest, given: Parameters, state: str, protocol: str) ->
     if paused is None:
         attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
         raise HostedPageError(UNKNOWN_PAGES[protocol])
-    if request.method == "POST" and not _browser(request) and not given.get(wait.FROM_HERE):
+    if request.method == "POST" and not _browser(request) and not given.get(parameters.FROM_HERE):
         raise CookieMissing
     if (why := pauses.why_lost(paused, _browser(request))) is not None:
         raise _lost(request, paused, why)

@@ -17,6 +17,8 @@ FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 60
 MAX_QUERY = 16_000
 MAX_BODY = 64_000
+FROM_HERE = "userpool_from_here"
+"""The field of a form that says that a page of ours posted it."""
 MAX_SAML_BODY = 320_000  # a response of 100,000 characters (W 8.3), each of which may be three in a form
 
 

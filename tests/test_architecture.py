@@ -21,6 +21,9 @@ LEVELS = {
     "federation.views": 1,
     "federation.hosted": 1,
     "federation.management": 1,
+    "federation.tasks": 1,
+    "federation.unsolicited": 2,
+    "federation.sign_out": 2,
     "federation.signin": 2,
     "federation.federated": 2,
     "federation.authorize_request": 2,  # what signin resumes

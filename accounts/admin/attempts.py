@@ -1,5 +1,7 @@
 """Sign-ins through identity providers in the console: read-only, with the steps and the reason in words.
 
+A sign-out that a provider began is among them, for it is asked about in the same way.
+
 The list counts nothing and is read in the order of the primary key.
 """
 
@@ -22,7 +24,7 @@ from accounts.admin.site import console
 from accounts.models import SignInAttempt
 from accounts.models.attempts import Outcome
 
-LABELS = {Outcome.SIGNED_IN.label: "success", Outcome.REFUSED.label: "danger"}
+LABELS = {Outcome.SIGNED_IN.label: "success", Outcome.REFUSED.label: "danger", Outcome.SIGNED_OUT.label: "info"}
 PERMISSION = "accounts.view_signinattempt"
 NO_FACTS = ("step", "ms", "words")
 
@@ -54,7 +56,7 @@ class SignInAttemptAdmin(ReadOnlyAdmin):
     search_help_text = "A request id, or a part of the subject or the reason, a client id, how a username begins"
     readonly_fields = (
         "shown_at", "user_pool", "shown_provider", "client_id", "user", "subject", "shown_outcome", "reason", "why",
-        "error", "description", "request_id", "shown_steps",
+        "error", "description", "request_id", "shown_steps", "shown_document",
     )  # fmt: skip
     fieldsets = (
         (
@@ -65,11 +67,15 @@ class SignInAttemptAdmin(ReadOnlyAdmin):
         ("What the app was told", {"fields": ("error", "description")}),
         ("What happened", {"fields": ("shown_steps", "request_id")}),
     )
+    document_fieldset = ("What the provider sent", {"fields": ("shown_document",)})
+
+    class Media:
+        js = ("console/copy.js",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        if obj is not None and obj.outcome == Outcome.SIGNED_IN:
+        if obj is not None and obj.outcome != Outcome.REFUSED:
             return tuple(one for one in self.fieldsets if one[0] in (None, "What happened"))
-        return self.fieldsets
+        return (*self.fieldsets, self.document_fieldset) if obj is not None and obj.document else self.fieldsets
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         term = search_term.strip()
@@ -112,6 +118,11 @@ class SignInAttemptAdmin(ReadOnlyAdmin):
             if isinstance(step, dict)
         )
         return panels.table(("Step", "What was found", "Time"), rows, "It ended before the first step.")
+
+    @display(description="Message")
+    def shown_document(self, attempt: SignInAttempt) -> Any:
+        words = "SAML message. Values that speak of the person are left out."
+        return panels.document(words, attempt.document)
 
 
 def _told(step: dict[str, Any]) -> list[str]:

@@ -120,7 +120,7 @@ def for_pool(pool: UserPool, client: AppClient | None) -> type[AppClientFormBase
             IdentityProvider.objects.filter(user_pool=pool),
             required=False,
             widget=UnfoldAdminCheckboxSelectMultipleWidget,
-            help_text="" if pool.identity_providers.exists() else "The pool has none yet.",
+            help_text=_about_providers(pool, client),
         ),
         "read_attributes": CheckboxesField(label="Readable attributes", choices=[(n, n) for n in readable]),
         "write_attributes": CheckboxesField(label="Writable attributes", choices=[(n, n) for n in writable]),
@@ -133,3 +133,26 @@ def for_pool(pool: UserPool, client: AppClient | None) -> type[AppClientFormBase
             help_text="Leave this ticked unless the app may have some only; the ticks below do not count then.",
         )
     return type("AppClientForm", (AppClientFormBase,), fields)
+
+
+def mixed_providers(client: AppClient) -> str:
+    """Return what to know of an app client that has IdP-initiated SAML beside other ways to sign in (W 8.4)."""
+    providers = client.identity_providers.all()
+    begins = [one.provider_name for one in providers if one.provider_type == "SAML" and _begins_there(one)]
+    if not begins or not (client.cognito_sign_in or any(one.provider_type != "SAML" for one in providers)):
+        return ""
+    return (
+        f"A sign-in that begins at {', '.join(begins)} is refused for this app: that is for apps without any sign-in "
+        "but SAML. Sign-ins that begin at the app go on."
+    )
+
+
+def _begins_there(provider: IdentityProvider) -> bool:
+    details: Any = provider.provider_details
+    return str(details.get("IDPInit")).lower() == "true"
+
+
+def _about_providers(pool: UserPool, client: AppClient | None) -> str:
+    if not pool.identity_providers.exists():
+        return "The pool has none yet."
+    return mixed_providers(client) if client is not None else ""

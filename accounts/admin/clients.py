@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import register
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from accounts import audit
 from accounts.admin import panels
 from accounts.admin.audited import actor
 from accounts.admin.base import PoolBoundAdmin
-from accounts.admin.client_forms import for_pool
+from accounts.admin.client_forms import for_pool, mixed_providers
 from accounts.admin.client_secrets import ClientSecrets
 from accounts.admin.site import console
 from accounts.models import AppClient
@@ -102,6 +103,8 @@ class AppClientAdmin(ClientSecrets, PoolBoundAdmin):
                 actor=actor(request),
                 user_pool=form.instance.user_pool_id,
             )
+        if note := mixed_providers(form.instance):
+            self.message_user(request, note, messages.WARNING)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> HttpResponse:
         if secret := getattr(obj, "made", None):
@@ -134,8 +137,8 @@ class AppClientAdmin(ClientSecrets, PoolBoundAdmin):
         return panels.words(client.allowed_oauth_scopes)
 
     @display(description="Identity providers")
-    def shown_providers(self, client: AppClient) -> str:
-        return panels.words(client.supported_identity_providers)
+    def shown_providers(self, client: AppClient) -> SafeString:
+        return panels.lines(filter(None, [panels.words(client.supported_identity_providers), mixed_providers(client)]))
 
     @display(description="Readable attributes")
     def shown_readable(self, client: AppClient) -> str:

@@ -27,6 +27,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         "Security",
         (
             ("Signing keys", "key", "accounts.signingkey"),
+            ("SAML keys", "encrypted", "accounts.samlkey"),
             ("Sign-in attempts", "login", "accounts.signinattempt"),
             ("Sessions", "devices", "accounts.signinsession"),
             ("Grants", "token", "accounts.refreshtoken"),

@@ -106,6 +106,7 @@ class OperationsMixin:
         self, request: HttpRequest, template: str, row: models.Model, title: str, context: dict[str, Any]
     ) -> TemplateResponse:
         site = self.admin_site  # type: ignore[attr-defined]
+        kind = str(row._meta.verbose_name)
         return TemplateResponse(
             request,
             template,
@@ -113,7 +114,7 @@ class OperationsMixin:
                 **site.each_context(request),
                 "title": title,
                 "subtitle": str(row),
-                "about": f"{str(row._meta.verbose_name).capitalize()} {row}",
+                "about": f"{kind[:1].upper()}{kind[1:]} {row}",
                 **context,
             },
         )

@@ -27,13 +27,14 @@ from accounts.models import Operator
 APPS = ("accounts", "auth")
 SHOWN = (
     "userpool", "userpooldomain", "appclient", "appclientsecret", "identityprovider", "resourceserver", "pooluser",
-    "group", "signingkey", "signinsession", "refreshtoken", "auditevent", "operator",
+    "group", "signingkey", "samlkey", "signinsession", "refreshtoken", "signinattempt", "auditevent", "operator",
 )  # fmt: skip
 NAMES = {("auth", "group"): "operator group", ("accounts", "operator"): "operator"}
 # the server writes these rows itself
 WITHOUT_USE = (
     "add_auditevent", "change_auditevent", "delete_auditevent", "change_signingkey", "add_signinsession",
-    "change_signinsession", "add_refreshtoken", "delete_refreshtoken",
+    "change_signinsession", "add_refreshtoken", "delete_refreshtoken", "add_signinattempt", "change_signinattempt",
+    "delete_signinattempt",
 )  # fmt: skip
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 
@@ -60,8 +61,9 @@ def ticks(field: Any, name: str) -> Any:
         required=False,
         label=field.label,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="view opens a page. For signing keys, add rotates and delete withdraws them; for client secrets, "
-        "reveal shows and change replaces them; for sessions, delete ends them; for grants, change revokes them.",
+        help_text="view opens a page. For signing keys, add rotates and delete withdraws them; for SAML keys, add "
+        "prepares the next one, change lets it take over, delete removes one; for client secrets, reveal shows and "
+        "change replaces them; for sessions, delete ends them; for grants, change revokes them.",
     )
 
 

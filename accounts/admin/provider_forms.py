@@ -51,12 +51,26 @@ WORDS = {
     "team_id": Words("Team id"),
     "key_id": Words("Key id"),
     "private_key": Words("Private key", "The contents of the .p8 file."),
-    "MetadataURL": Words("Metadata URL", "Read again from time to time. Give this or the document."),
-    "MetadataFile": Words("Metadata document", "The XML itself, at most 1 MiB."),
-    "IDPSignout": Words("Sign out at the provider as well"),
-    "IDPInit": Words("Accept sign-ins that begin at the provider"),
-    "EncryptedResponses": Words("Require encrypted assertions"),
-    "RequestSigningAlgorithm": Words("Sign requests", choices=(("", "no"), ("rsa-sha256", "with RSA-SHA256"))),
+    "MetadataURL": Words("Metadata URL", "Read again every six hours. Give this or the document."),
+    "MetadataFile": Words("Metadata document", "The XML itself, at most 1 MiB. It changes only when you change it."),
+    "IDPSignout": Words(
+        "Sign out at the provider as well",
+        "The provider needs the single logout URL and the signing certificate.",
+    ),
+    "IDPInit": Words(
+        "Accept sign-ins that begin at the provider",
+        "Only app clients without any sign-in but SAML take part. RelayState at the provider: identity_provider, "
+        "client_id, redirect_uri, response_type and scope, as in the query of an authorize request.",
+    ),
+    "EncryptedResponses": Words(
+        "Require encrypted assertions",
+        "The provider needs the encryption certificate. What is not encrypted is refused.",
+    ),
+    "RequestSigningAlgorithm": Words(
+        "Sign requests",
+        "They are signed as well when the provider's metadata asks for it. It needs the signing certificate.",
+        choices=(("", "no"), ("rsa-sha256", "with RSA-SHA256")),
+    ),
 }
 SCOPES = {
     "Google": "openid email profile",

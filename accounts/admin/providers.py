@@ -4,12 +4,12 @@ from typing import Any
 
 from django.contrib.admin import register
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
 from accounts import provider_details, provider_examination
-from accounts.admin import attempts, panels, provider_setup
+from accounts.admin import attempts, panels, provider_setup, saml_preview
 from accounts.admin.base import PoolBoundAdmin
 from accounts.admin.operations import Operation
 from accounts.admin.provider_forms import PREFIX, WORDS, for_type
@@ -20,6 +20,8 @@ from accounts.models.providers import ProviderType
 
 TYPES = tuple((str(value), str(label)) for value, label in ProviderType.choices)
 SETUP = "Register at the provider"
+PUBLISHED = "What the provider publishes"
+OUTCOMES = {Outcome.SIGNED_IN: "success", Outcome.REFUSED: "danger"}
 
 
 @register(IdentityProvider, site=console)
@@ -32,7 +34,7 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     list_filter = (("user_pool", AutocompleteSelectFilter), "provider_type")
     search_fields = ("provider_name", "user_pool__id", "user_pool__name")
     actions_detail = ("test_configuration",)
-    readonly_fields = ("redirect_uris", "shown_attempts")
+    readonly_fields = ("redirect_uris", "service_provider", "shown_metadata", "shown_attempts")
 
     class Media:
         js = ("console/copy.js",)
@@ -40,6 +42,7 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # one look at the index of attempts for each row, in the statement that reads the rows
         newest = SignInAttempt.objects.filter(provider=OuterRef("pk")).order_by("-id")
+        newest = newest.exclude(outcome=Outcome.SIGNED_OUT).exclude(reason__startswith="logout_")
         found: QuerySet[Any] = super().get_queryset(request)
         return found.annotate(
             last_at=Subquery(newest.values("at")[:1]), last_outcome=Subquery(newest.values("outcome")[:1])
@@ -62,10 +65,12 @@ class IdentityProviderAdmin(PoolBoundAdmin):
             first += ("provider_type",)
             if request.user.has_perm(attempts.PERMISSION):
                 users += ("shown_attempts",)
+        saml = kind == ProviderType.SAML
         return (
-            *([(SETUP, {"fields": ("redirect_uris",)})] if kind in provider_setup.WHERE else []),
+            *([(SETUP, {"fields": ("service_provider" if saml else "redirect_uris",)})] if kind else []),
             (None, {"fields": first}),
             (f"{dict(TYPES).get(kind, 'Provider')}: connection", {"fields": connection}),
+            *([(PUBLISHED, {"fields": ("shown_metadata",)})] if saml and obj is not None else []),
             ("Users", {"fields": users}),
         )
 
@@ -84,18 +89,14 @@ class IdentityProviderAdmin(PoolBoundAdmin):
         kind = obj.provider_type if obj is not None else request.GET.get("provider_type", "")
         return kind if kind in dict(TYPES) else ""
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        found = super().get_actions_detail(request, object_id)
-        provider = self.get_object(request, str(object_id)) if object_id else None
-        return found if provider is not None and _can_be_tested(provider) else []
-
     @action(description="Test configuration", icon="network_check", permissions=["change"])
     def test_configuration(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        if not _can_be_tested(self.row(request, object_id)):
-            raise Http404
+        asked = "what it publishes about itself, and its keys"
+        if self.row(request, object_id).provider_type == ProviderType.SAML:
+            asked = "its metadata, unless the settings hold the document itself"
         words = (
-            "The provider is called now, as a sign-in would call it: what it publishes about itself, and its keys. It "
-            "takes up to ten seconds. No sign-in is made; good copies are kept for the next sign-ins."
+            f"The provider is called now, as a sign-in would call it: {asked}. It takes up to ten seconds. No sign-in "
+            "is made; good copies are kept for the next sign-ins."
         )
         operation = Operation("Test configuration", words, "Call the provider", self._test, in_transaction=False)
         return self.operate(request, object_id, operation)
@@ -104,7 +105,7 @@ class IdentityProviderAdmin(PoolBoundAdmin):
         found = provider_examination.examine(provider)
         return self.result(request, provider, "Test configuration", "console/findings.html", findings=found)
 
-    @display(description="Last sign-in", label={Outcome.SIGNED_IN: "success", Outcome.REFUSED: "danger"})
+    @display(description="Last sign-in", label=OUTCOMES)
     def last_sign_in(self, provider: Any) -> Any:
         if not provider.last_outcome:
             return ""
@@ -113,6 +114,14 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     @display(description="Redirect URI")
     def redirect_uris(self, provider: IdentityProvider) -> Any:
         return provider_setup.panel(provider.provider_type, provider.user_pool)
+
+    @display(description="The pool as a service provider")
+    def service_provider(self, provider: IdentityProvider) -> Any:
+        return provider_setup.panel(provider.provider_type, provider.user_pool)
+
+    @display(description="Metadata")
+    def shown_metadata(self, provider: IdentityProvider) -> Any:
+        return saml_preview.panel(provider)
 
     @display(description="Sign-in attempts")
     def shown_attempts(self, provider: IdentityProvider) -> Any:
@@ -135,7 +144,3 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     @display(description="Attribute mapping")
     def shown_mapping(self, provider: IdentityProvider) -> Any:
         return panels.table(("User pool attribute", "Attribute of the provider"), provider.attribute_mapping.items())
-
-
-def _can_be_tested(provider: IdentityProvider) -> bool:
-    return provider.provider_type != ProviderType.SAML

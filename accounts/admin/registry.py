@@ -10,6 +10,7 @@ from accounts.admin import (
     pools,
     providers,
     resource_servers,
+    saml_keys,
     users,
 )
 from accounts.admin.site import console
@@ -25,5 +26,6 @@ __all__ = [
     "pools",
     "providers",
     "resource_servers",
+    "saml_keys",
     "users",
 ]

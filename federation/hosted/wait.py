@@ -11,8 +11,6 @@ from django.utils.translation import gettext
 from federation import parameters, responses
 
 SECONDS = 2
-FROM_HERE = "userpool_from_here"
-"""The field that says that a form was posted by a page of ours."""
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -32,7 +30,7 @@ def post_from_here(request: HttpRequest) -> HttpResponse:
     A browser keeps SameSite=Lax cookies from a form that another site posts, and over plain http there is no other
     kind. Posted again by a page of ours, the same form brings them along.
     """
-    fields = {**dict(_posted(request)), FROM_HERE: "1"}
+    fields = {**dict(_posted(request)), parameters.FROM_HERE: "1"}
     return responses.form_page(request, request.get_full_path(), fields, gettext("One moment"))
 
 

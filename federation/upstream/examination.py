@@ -1,14 +1,14 @@
 """What "test configuration" in the console does: fetch what a sign-in would fetch, and say in words what is wrong.
 
 Nothing is taken from a kept copy; what is fetched and good replaces it. No sign-in is made, so a wrong client id or
-secret does not show here.
+secret does not show here. SAML's part is federation/upstream/saml/findings.py.
 """
 
 from django.core.exceptions import ValidationError
 
 from accounts import documents, provider_details
 from accounts.models import IdentityProvider
-from accounts.provider_details import AppleDetails, Details, OidcDetails
+from accounts.provider_details import AppleDetails, Details, OidcDetails, SamlDetails
 from accounts.provider_examination import Finding, Verdict
 from federation.errors import Busy, UpstreamFailed
 from federation.upstream import capacity, discovery, keys, social
@@ -17,6 +17,7 @@ from federation.upstream.discovery import Endpoints
 from federation.upstream.documents import DISCOVERY, JWKS, Judge, Kind, fetch
 from federation.upstream.fetching import CAUSES, FetchFailed
 from federation.upstream.http import Exchange
+from federation.upstream.saml import findings as saml
 
 UNTESTED = "Whether the client id and the secret are right shows at the first sign-in, in the sign-in attempts."
 
@@ -37,6 +38,8 @@ def examine(provider: IdentityProvider) -> list[Finding]:
 
 def _looked_at(provider: IdentityProvider, details: Details, exchange: Exchange) -> list[Finding]:
     found: list[Finding] = []
+    if isinstance(details, SamlDetails):
+        return saml.of(provider, details, exchange)
     if isinstance(details, OidcDetails):
         found += _oidc(provider, details, exchange)
     elif isinstance(details, AppleDetails):
@@ -81,7 +84,7 @@ def _oidc(provider: IdentityProvider, details: OidcDetails, exchange: Exchange) 
 
 def _fetch(provider: IdentityProvider, kind: Kind, url: str, exchange: Exchange, judge: Judge) -> str:
     """Return the document at ``url``, fetched now, and keep it if it is good."""
-    body = fetch(url, exchange, judge)
+    body = fetch(kind, url, exchange, judge)
     documents.claim(provider, kind.name, url, documents.NO_LEASE)
     documents.store(provider, kind.name, url, body)
     return body

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from cryptography import x509
 from django.contrib.admin.utils import quote
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from accounts.models import AppClient, PoolUser, SignInAttempt, UserPool
+from accounts import saml_keys
+from accounts.models import AppClient, IdentityProvider, PoolUser, ProviderDocument, SignInAttempt, UserPool
 from accounts.models.attempts import Outcome
 from tests import console, factories, needs
 from tests.browser import axe
+from tests.fakes import saml
 from tests.fakes.oidc import OidcIdp
 from tests.fakes.server import Reply
 
@@ -151,6 +155,105 @@ def test_an_operator_sees_why_a_sign_in_was_refused(place: Place, browse: Browse
     page.get_by_role("row", name="token_error").get_by_role("link").first.click()
     expect(page.get_by_text("Most often the client secret is wrong or has expired")).to_be_visible()
     expect(page.get_by_role("row", name="token endpoint refused")).to_contain_text("The client secret has expired.")
+
+
+def saml_provider(place: Place) -> IdentityProvider:
+    """A provider of SAML with certificates in every state, key pairs likewise, and a response that was refused."""
+    days = {"idp": 3650, "expired": -1, "soon": 20}
+    document = saml.metadata(
+        *(saml.pair(name, days=left).certificate for name, left in days.items()),
+        entity_id="https://idp.example.test/a-long-path-without-any-break/" + "x" * 60,
+        attributes=' validUntil="2020-01-02T03:04:05Z"',
+    )
+    url = "https://idp.example.test/metadata/" + "a-long-name-" * 8
+    details = {"MetadataURL": url, "IDPInit": "true"}
+    row = factories.make_oidc_provider(place.pool, "Partner", provider_type="SAML", provider_details=details)
+    now = timezone.now()
+    ProviderDocument.objects.create(
+        provider=row, kind="saml", url=url, body=document, fetched_at=now, failure="tls", failed_at=now
+    )
+    for use in ("signing", "encryption"):
+        for _ in range(2):
+            saml_keys.prepare(place.pool, use)
+            saml_keys.activate(place.pool, use)
+        saml_keys.prepare(place.pool, use)
+    SignInAttempt.objects.create(
+        user_pool=place.pool, provider=row, provider_name="Partner", client_id=place.client.client_id,
+        outcome=Outcome.REFUSED, reason="audience", document=saml.Message().plain_text(), error="server_error",
+        steps=[{"step": "response refused", "ms": 31, "words": "It was [['urn:amazon:cognito:sp:another']]."}],
+    )  # fmt: skip
+    place.client.identity_providers.add(row)
+    return row
+
+
+def saml_pages(place: Place, row: IdentityProvider) -> list[str]:
+    active, coming = saml_keys.published(place.pool, "signing")
+    return [
+        f"{place.base}/accounts/identityprovider/add/?user_pool={place.pool.pk}&provider_type=SAML",
+        place.page(row),
+        place.page(row, "test_configuration"),
+        f"{place.base}/accounts/samlkey/",
+        *(place.page(key) for key in place.pool.saml_keys.all()),
+        place.page(active, "prepare_next"),
+        place.page(coming, "let_it_take_over"),
+        place.page(coming, "remove_pair"),
+        place.page(row.sign_in_attempts.get()),
+    ]
+
+
+def test_an_operator_makes_a_saml_provider_and_sees_what_it_publishes(place: Place, browse: Browse) -> None:
+    page = browse(permissions=["clipboard-read", "clipboard-write"])
+    sign_in(page, place)
+    page.goto(f"{place.base}/accounts/identityprovider/add/?user_pool={place.pool.pk}")
+    page.get_by_role("link", name="SAML 2.0").click()
+    page.get_by_role("button", name="Copy Signing certificate", exact=False).click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert x509.load_pem_x509_certificate(copied.encode()).not_valid_after_utc.year > timezone.now().year + 8
+    page.get_by_label("Provider name").fill("Partner")
+    page.get_by_label("Metadata document").fill(saml.metadata(saml.pair("expired", days=-1).certificate))
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_text("Every signing certificate in the metadata has expired")).to_be_visible()
+    page.get_by_label("Metadata document").fill(saml.metadata())
+    page.get_by_label("Attribute of the provider, row 1").fill("urn:oid:0.9.2342.19200300.100.1.3")
+    page.get_by_label("User pool attribute, row 1").fill("email")
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_role("row", name="Entity id")).to_contain_text(saml.IDP)
+    page.get_by_role("link", name="Test configuration").click()
+    page.get_by_role("button", name="Call the provider").click()
+    expect(page.get_by_role("listitem").filter(has_text="for signing, the last valid until")).to_contain_text("good")
+    expect(page.get_by_text("must be mended")).to_have_count(0)
+    assert axe_finds(page) == []
+
+
+def test_a_saml_key_is_prepared_and_takes_over(place: Place, browse: Browse) -> None:
+    first = saml_keys.active(place.pool, "signing")
+    page = browse()
+    sign_in(page, place)
+    page.get_by_role("link", name="SAML keys").first.click()
+    page.get_by_role("row", name="in use").get_by_role("link").first.click()
+    page.get_by_role("link", name="Prepare the next certificate").click()
+    page.get_by_role("button", name="Prepare it").click()
+    expect(page.get_by_text("is the next certificate")).to_be_visible()
+    page.goto(f"{place.base}/accounts/samlkey/")
+    page.get_by_role("row", name="next, published").get_by_role("link").first.click()
+    page.get_by_role("link", name="Let it take over").click()
+    page.get_by_role("button", name="Let it take over").click()
+    expect(page.get_by_text("is in use now")).to_be_visible()
+    assert saml_keys.active(place.pool, "signing") != first
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_of_saml_fit_their_window_and_are_accessible(
+    place: Place, browse: Browse, scheme: str, width: int
+) -> None:
+    page = browse(width=width, color_scheme=scheme)
+    sign_in(page, place)
+    for url in saml_pages(place, saml_provider(place)):
+        page.goto(url)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, url
+        assert axe_finds(page) == [], url
 
 
 def test_an_identity_is_linked_in_the_form(place: Place, browse: Browse) -> None:

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import AppClient, IdentityProvider, UserPool
-from federation.hosted.wait import FROM_HERE
+from federation.parameters import FROM_HERE
 from tests import factories
 from tests.browser_like import FORM
 from tests.fakes.oidc import OidcIdp

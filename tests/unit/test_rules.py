@@ -16,8 +16,9 @@ from django.core.exceptions import ValidationError
 from pytest_django import Settings
 
 from accounts import attributes, passwords, provider_details, rules
-from accounts.models import UserPool
+from accounts.models import IdentityProvider, UserPool
 from tests import factories
+from tests.fakes import saml
 
 OIDC = {
     "client_id": "c",
@@ -28,8 +29,9 @@ OIDC = {
 }
 SOCIAL = {"client_id": "c", "client_secret": "s", "authorize_scopes": "email"}
 APPLE = {"client_id": "c", "team_id": "t", "key_id": "k", "private_key": "p", "authorize_scopes": "email name"}
-METADATA = '<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="x"/>'
+METADATA = saml.metadata()
 BOMB = '<!DOCTYPE x [<!ENTITY a "b">]>' + METADATA
+EXPIRED = saml.pair("expired", days=-1).certificate
 URLS = {f"{name}_url": f"https://idp.example.com/{name}" for name in ("authorize", "token", "attributes")}
 
 
@@ -451,9 +453,7 @@ def test_provider_details_that_the_api_takes(provider_type: str, details: dict[s
         ("SignInWithApple", {**APPLE, "private_key": ""}, "private_key: missing"),
         ("SAML", {}, "give one of the two"),
         ("SAML", {"MetadataURL": "https://a.example", "MetadataFile": METADATA}, "give one of the two"),
-        ("SAML", {"MetadataFile": "<x>"}, "not well-formed"),
-        ("SAML", {"MetadataFile": "<x/>"}, "EntityDescriptor"),
-        ("SAML", {"MetadataFile": BOMB}, "without a DTD"),
+        ("SAML", {"MetadataFile": METADATA + " " * 1024 * 1024}, "larger than 1 MiB"),
         ("SAML", {"MetadataFile": METADATA, "IDPInit": "maybe"}, "true or false"),
         ("SAML", {"MetadataFile": METADATA, "RequestSigningAlgorithm": "rsa-sha1"}, "rsa-sha256"),
     ],
@@ -461,3 +461,48 @@ def test_provider_details_that_the_api_takes(provider_type: str, details: dict[s
 def test_provider_details_that_the_api_refuses(provider_type: str, details: Any, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         provider_details.parse(provider_type, details)
+
+
+def saml_provider(pool: UserPool, document: str) -> IdentityProvider:
+    return IdentityProvider(
+        user_pool=pool, provider_name="Corp", provider_type="SAML", provider_details={"MetadataFile": document}
+    )
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("<x>", "not well-formed"),
+        ("<x/>", "not SAML 2.0 metadata"),
+        (BOMB, "document type"),
+        (METADATA.replace("IDPSSODescriptor", "SPSSODescriptor"), "no SAML 2.0 identity provider"),
+        (METADATA.replace("https://idp.example.test/sso", "javascript:alert(1)"), "not a web address"),
+        (saml.metadata("!!!"), "cannot be read"),
+        (saml.metadata(EXPIRED), "has expired"),
+        (saml.metadata(entity_id="urn:userpool:development-idp"), "for development only"),
+    ],
+)
+def test_a_metadata_document_that_no_sign_in_could_use_is_not_configured(
+    pool: UserPool, document: str, words: str
+) -> None:
+    """W 8.1: certificates are not expired at configuration time. What else it must say, test_saml_metadata.py has."""
+    with pytest.raises(ValidationError) as refused:
+        saml_provider(pool, document).full_clean()
+    (message,) = refused.value.message_dict["provider_details"]
+    assert message.startswith("MetadataFile: ")
+    assert words in message
+
+
+def test_one_expired_certificate_among_several_is_configured(pool: UserPool) -> None:
+    saml_provider(pool, saml.metadata(EXPIRED, saml.pair("idp").certificate)).full_clean()
+
+
+def test_a_certificate_that_expired_later_does_not_keep_the_rest_from_being_changed(pool: UserPool) -> None:
+    document = saml.metadata(EXPIRED)
+    provider = saml_provider(pool, document)
+    provider.save()
+    provider.attribute_mapping = {"email": "mail"}
+    provider.full_clean()
+    provider.provider_details = {"MetadataFile": document.replace("/sso", "/sso2")}
+    with pytest.raises(ValidationError, match="has expired"):
+        provider.full_clean()

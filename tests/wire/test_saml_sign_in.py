@@ -29,7 +29,7 @@ from accounts.models import (
     UserPool,
 )
 from accounts.models.attempts import Outcome
-from federation.hosted.wait import FROM_HERE
+from federation.parameters import FROM_HERE
 from tests import factories
 from tests.browser_like import FORM, submit_login
 from tests.fakes import saml

@@ -28,7 +28,7 @@ MARGIN = timedelta(minutes=30)
 def refresh_due() -> dict[str, int]:
     """Read what is due and return the counts ``read`` and ``failed``."""
     counts = {"read": 0, "failed": 0}
-    for provider in IdentityProvider.objects.filter(provider_type="SAML").select_related("user_pool").iterator():
+    for provider in kept.providers_of_type("SAML"):
         try:
             url = cast("SamlDetails", provider_details.parse("SAML", provider.provider_details)).metadata_url
         except ValidationError:
