@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix
 from django.utils import timezone
@@ -75,9 +76,13 @@ def end(request: HttpRequest, pool: UserPool) -> None:
     """
     token = request.COOKIES.get(COOKIE, "")
     if token:
-        mine = SignInSession.objects.filter(digest=opaque.digest(token), user__user_pool=pool)
-        if not mine.filter(name_id="").delete()[0]:
-            mine.update(expires_at=timezone.now())
+        close(SignInSession.objects.filter(digest=opaque.digest(token), user__user_pool=pool))
+
+
+def close(one: QuerySet[SignInSession]) -> None:
+    """End the session that ``one`` finds, if any; one that came through SAML keeps its row."""
+    if not one.filter(name_id="").delete()[0]:
+        one.filter(expires_at__gt=timezone.now()).update(expires_at=timezone.now())
 
 
 @transaction.atomic

@@ -3,14 +3,14 @@
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter, register
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 
-from accounts import audit
+from accounts import audit, sessions
 from accounts.admin.audited import actor
 from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.operations import Operation
@@ -62,6 +62,11 @@ class SignInSessionAdmin(ActivityAdmin):
     readonly_fields = fields
     actions_detail = ("end",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # of those that came through SAML the rows stay when they are over (accounts/sessions.py)
+        found: QuerySet[Any] = super().get_queryset(request)
+        return found.filter(expires_at__gt=timezone.now())
+
     def has_end_permission(self, request: HttpRequest, row: Any = None) -> bool:
         return request.user.has_perm("accounts.delete_signinsession")
 
@@ -72,7 +77,7 @@ class SignInSessionAdmin(ActivityAdmin):
 
     def _end(self, request: HttpRequest, session: SignInSession, values: dict[str, Any]) -> HttpResponse:
         audit.record("end session", session, {}, actor=actor(request))
-        session.delete()
+        sessions.close(SignInSession.objects.filter(pk=session.pk))
         self.message_user(request, "The session has ended.")
         return HttpResponseRedirect(self.url("changelist"))
 

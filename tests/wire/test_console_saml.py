@@ -15,13 +15,23 @@ from cryptography.hazmat.primitives import hashes
 from django.test import Client
 from django.utils import timezone
 
-from accounts import attempt_words, attempts, saml_keys
+from accounts import attempt_words, attempts, saml_keys, sessions
 from accounts.admin import provider_setup
-from accounts.models import AppClient, AuditEvent, IdentityProvider, ProviderDocument, SamlKey, SignInAttempt, UserPool
+from accounts.models import (
+    AppClient,
+    AuditEvent,
+    IdentityProvider,
+    ProviderDocument,
+    SamlKey,
+    SignInAttempt,
+    SignInSession,
+    UserPool,
+)
 from accounts.models.attempts import Outcome
 from federation.upstream.saml.config import entity_id
 from tests import console, factories
 from tests.fakes import saml
+from tests.wire.helpers import signed_in
 from tests.wire.test_console_providers import add, attempt, page, suggested, text_of
 
 URL = "https://idp.example.test/metadata"
@@ -411,3 +421,17 @@ def test_nothing_that_the_server_writes_itself_can_be_posted(root: Client, pool:
     row = attempt(pool, provider(pool), document=MESSAGE)
     assert root.post(page(row), {"document": "x"}).status_code == 403
     assert SignInAttempt.objects.get().document == MESSAGE
+
+
+def test_a_session_that_an_operator_ends_is_over_and_still_found_by_the_provider(root: Client, pool: UserPool) -> None:
+    """Its row leads from a sign-out at the provider to the grants; the list shows live sessions."""
+    partner, user = provider(pool), factories.make_user(pool)
+    session = signed_in(Client(), user, partner)
+    SignInSession.objects.update(name_id="ada", session_index="_1")
+    listed = "/admin/accounts/signinsession/"
+    assert f"{listed}{session.pk}/" in root.get(listed).content.decode()
+    assert root.post(page(session, "end")).status_code == 302
+    assert f"{listed}{session.pk}/" not in root.get(listed).content.decode()
+    assert SignInSession.objects.get().expires_at <= timezone.now()
+    assert sessions.end_at_provider(partner, "ada", ["_1"]) == [user]
+    assert not SignInSession.objects.exists()

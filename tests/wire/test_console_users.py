@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-settings-att
 """
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -53,7 +54,8 @@ def audit_table() -> str:
 def signed_in(user: PoolUser) -> tuple[SignInSession, RefreshToken]:
     """Give the user a session and a grant."""
     client, now = factories.make_client(user.user_pool), timezone.now()
-    session = SignInSession.objects.create(digest="d" * 43, user=user, auth_time=now, expires_at=now)
+    until = now + timedelta(hours=1)
+    session = SignInSession.objects.create(digest="d" * 43, user=user, auth_time=now, expires_at=until)
     RefreshToken.open(Grant(Subject.of(user), "openid", now, "j" * 36, "e" * 36), client)
     return session, RefreshToken.objects.get(user=user)
 
