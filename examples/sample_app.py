@@ -335,7 +335,7 @@ def cookie(name: str, value: str, max_age: int) -> str:
 
 
 class SampleApp:
-    """The WSGI application: /, /sign-in, /callback, /sign-out."""
+    """The WSGI application: /, /sign-in, /callback, /arrival, /sign-out."""
 
     def __init__(self, party: RelyingParty) -> None:
         self.party = party
@@ -352,7 +352,13 @@ class SampleApp:
         return self.party.authorize_url(attempt)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        routes = {"/": self.home, "/sign-in": self.sign_in, "/callback": self.callback, "/sign-out": self.sign_out}
+        routes = {
+            "/": self.home,
+            "/sign-in": self.sign_in,
+            "/callback": self.callback,
+            "/arrival": self.arrival,
+            "/sign-out": self.sign_out,
+        }
         try:
             if environ["PATH_INFO"] in FILES:
                 answer = Answer(FILES[environ["PATH_INFO"]][0], content_type=FILES[environ["PATH_INFO"]][1])
@@ -414,9 +420,7 @@ class SampleApp:
             raise SignInError("This answer belongs to no sign-in that began in this browser")
         if attempt.browser:
             del self.attempts[attempt.state]
-        if "error" in query:
-            details: dict[str, Any] = {name: query[name] for name in ("error", "error_description") if name in query}
-            raise SignInError("The user pool answered with an error", details)
+        self._refuse_errors(query)
         # RFC 9207: where the issuer says who it is, it must be the one that was asked
         if query.get("iss", self.party.issuer) != self.party.issuer:
             raise SignInError("Another issuer answered", {"iss": query["iss"]})
@@ -424,9 +428,24 @@ class SampleApp:
         self._keep(self.signed_in, session, self.party.complete(query.get("code", ""), attempt))
         return Answer.redirect("/", cookie("sample_session", session, 3600), cookie("sample_attempt", "", 0))
 
+    def arrival(self, query: dict[str, str], cookies: dict[str, str]) -> Answer:
+        """Receive somebody whose sign-in began at an identity provider (SAML, IdP-initiated).
+
+        The code that comes along is left alone: no state ties it to this browser, so it may be anybody's. The app asks
+        for one of its own, which the session at the user pool answers at once.
+        """
+        self._refuse_errors(query)
+        return self.sign_in({}, cookies)
+
     def sign_out(self, query: dict[str, str], cookies: dict[str, str]) -> Answer:
         self.signed_in.pop(cookies.get("sample_session", ""), None)
         return Answer.redirect(self.party.sign_out_url(), cookie("sample_session", "", 0))
+
+    @staticmethod
+    def _refuse_errors(query: dict[str, str]) -> None:
+        if "error" in query:
+            details: dict[str, Any] = {name: query[name] for name in ("error", "error_description") if name in query}
+            raise SignInError("The user pool answered with an error", details)
 
     @staticmethod
     def _keep(kept: dict[str, Any], key: str, value: Any) -> None:

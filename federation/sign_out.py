@@ -89,18 +89,30 @@ def complete(request: HttpRequest, given: Parameters) -> str:
 
 
 def requested(request: HttpRequest, given: Parameters) -> HttpResponse:
-    """End the sessions that a provider says are over, and answer it; raise HostedPageError for what it did not sign."""
-    message, steps = given.get("SAMLRequest"), Steps()
-    provider = None
+    """End the sessions that a provider says are over, and answer it; raise HostedPageError for what it did not sign.
+
+    A pool may have one IdP as two providers: what it signed is said of both.
+    """
+    message, provider = given.get("SAMLRequest"), None
     try:
+        senders = []
         for provider, client in _senders(request, logout.issuer(message)):
             found = _read(request, client, message)
             if found is not None:
-                return _end(request, given, provider, client, found, steps)
-        raise SamlFailed("logout_signature" if provider else "logout_unknown", "No provider here sent it.")
+                senders.append((provider, client, found))
+        if not senders:
+            raise SamlFailed("logout_signature" if provider else "logout_unknown", "No provider here sent it.")
+        for provider, _, found in senders:
+            _end(request, provider, found)
     except SamlFailed as failed:
-        _record(request, provider, steps, failed)
+        _record(request, provider, Steps(), failed)
         raise HostedPageError(REFUSED) from failed
+    provider, client, found = senders[0]
+    try:
+        made = logout.build_response(client, found.request_id, given.get("RelayState"))
+    except LookupError:  # it takes no answers
+        return responses.page(request, "hosted/signed_out.html", {})
+    return _send(request, made, provider)
 
 
 def _read(request: HttpRequest, client: PoolSaml2Client, message: str) -> logout.SignedOut | None:
@@ -113,25 +125,14 @@ def _read(request: HttpRequest, client: PoolSaml2Client, message: str) -> logout
         raise
 
 
-def _end(
-    request: HttpRequest,
-    given: Parameters,
-    provider: IdentityProvider,
-    client: PoolSaml2Client,
-    found: logout.SignedOut,
-    steps: Steps,
-) -> HttpResponse:
+def _end(request: HttpRequest, provider: IdentityProvider, found: logout.SignedOut) -> None:
+    steps = Steps()
     steps.subject = found.name_id
     if not saml_messages.use(provider, found.request_id, found.not_on_or_after):
         raise SamlFailed("logout_replayed", "The request was used before.")
     users = sessions.end_at_provider(provider, found.name_id, found.indexes)
     steps.note("signed out by the provider", users=len(users), sessions_named=len(found.indexes))
     attempts.signed_out(pool_of(request), provider, users, steps)
-    try:
-        made = logout.build_response(client, found.request_id, given.get("RelayState"))
-    except LookupError:  # it takes no answers
-        return responses.page(request, "hosted/signed_out.html", {})
-    return _send(request, made, provider)
 
 
 def _senders(request: HttpRequest, issuer: str) -> Iterator[tuple[IdentityProvider, PoolSaml2Client]]:

@@ -2,12 +2,13 @@
 
 ``@needs_chromium`` on a test (or ``pytestmark = needs_chromium`` in a module) skips it on a machine without Chromium.
 The skipped are counted aloud at the end of the run. USERPOOL_TESTS_REQUIRE=postgresql,redis,browser turns such a skip
-into a failure: CI installs these, so there a skip is a hole in the tests.
+into a failure: CI installs what it names there, so there a skip is a hole in the tests.
 """
 
 import os
 import shutil
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,13 @@ needs_postgresql = pytest.mark.postgresql
 needs_redis = pytest.mark.redis
 needs_chromium = pytest.mark.browser
 needs_node = pytest.mark.node
+needs_simplesamlphp = pytest.mark.simplesamlphp
 
 NAMES = {"postgresql": "PostgreSQL", "redis": "Redis", "browser": "Chromium", "node": "Node.js"}
+NAMES |= {"simplesamlphp": "SimpleSAMLphp"}
 WORDS = {"postgresql": ("postgres",), "redis": ("redis",), "browser": ("chromium", "browser"), "node": ("node",)}
+WORDS |= {"simplesamlphp": ("simplesamlphp",)}
+SIMPLESAMLPHP = Path("/usr/share/simplesamlphp")  # Debian's package
 
 
 def chromium() -> str:
@@ -37,8 +42,14 @@ def has(need: str) -> bool:
             return bool(settings.REDIS_URL)
         case "browser":
             return bool(chromium())
+        case "simplesamlphp":
+            return (SIMPLESAMLPHP / "www").is_dir() and bool(shutil.which("php"))
         case _:
             return bool(shutil.which("node") and shutil.which("npm"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "simplesamlphp: needs SimpleSAMLphp and PHP")
 
 
 def required() -> set[str]:

@@ -267,6 +267,7 @@ LOGGING = {
         "django.db.backends": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
+        "xmlschema": {"level": "WARNING"},
         # these print whole assertions, in errors as well; what is refused is recorded by its reason
         "saml2": {"level": "CRITICAL"},
         "djangosaml2": {"level": "CRITICAL"},

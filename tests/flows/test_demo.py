@@ -1,7 +1,8 @@
 """``manage.py demo`` as a person meets it: run it, follow the printed link, sign in, read the tokens.
 
 What is expected is the promise of README.md ("Two commands") and, for the sample app, OpenID Connect Core 3.1.2 and
-3.1.3. The browser is httpx without JavaScript; server and sample app are the real processes on ports of their own.
+3.1.3. The browser is httpx without JavaScript; server, sample app and SAML identity provider are the real processes on
+ports of their own.
 """
 
 import html
@@ -24,7 +25,7 @@ import pytest
 from tests.services import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-TIME_LIMIT = 60
+TIME_LIMIT = 120
 pytestmark = pytest.mark.xdist_group("demo")  # one demo for all of them
 
 
@@ -36,6 +37,7 @@ class Running:
     text: str
     server: str
     app: str
+    partner: str
 
     def printed(self, pattern: str) -> re.Match[str]:
         found = re.search(pattern, self.text)
@@ -47,10 +49,12 @@ class Running:
         return self.printed(r"Sign in +(\S+)")[1]
 
 
-def demo(data: Path, port: int, sample_port: int) -> "subprocess.Popen[str]":
+def demo(data: Path, *ports: int) -> "subprocess.Popen[str]":
+    """Start the demo on ``ports``: of the server, of the sample app, of the SAML identity provider."""
     bare = {"PATH": os.environ["PATH"], "USERPOOL_DEVELOPMENT": "1", "USERPOOL_DATA_DIR": str(data)}
+    named = zip(("--port", "--sample-port", "--idp-port"), map(str, ports), strict=True)
     return subprocess.Popen(
-        [sys.executable, "manage.py", "demo", "--port", str(port), "--sample-port", str(sample_port)],
+        [sys.executable, "manage.py", "demo", *(word for option in named for word in option)],
         cwd=ROOT,
         env=bare | {"PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
@@ -61,10 +65,10 @@ def demo(data: Path, port: int, sample_port: int) -> "subprocess.Popen[str]":
 
 @contextmanager
 def running(data: Path) -> Iterator[Running]:
-    port, sample_port = free_port(), free_port()
-    process = demo(data, port, sample_port)
+    ports = [free_port() for _ in range(3)]
+    process = demo(data, *ports)
     # for the start alone: the demo may then run for as long as the tests need it
-    timer = threading.Timer(TIME_LIMIT, process.kill)
+    timer = threading.Timer(TIME_LIMIT, process.terminate)
     timer.start()
     try:
         text = ""
@@ -74,7 +78,7 @@ def running(data: Path) -> Iterator[Running]:
             assert line, f"the demo ended:\n{text}"
             text += line
         timer.cancel()
-        yield Running(process, text, f"http://localhost:{port}", f"http://localhost:{sample_port}")
+        yield Running(process, text, *(f"http://localhost:{port}" for port in ports))
     finally:
         timer.cancel()
         process.send_signal(signal.SIGTERM)
@@ -193,11 +197,87 @@ def test_whoever_signs_in_with_example_corp_sees_verified_tokens_that_say_so(
     assert "Signed in as Katherine" in browser.get(the_demo.app + html.unescape(link[1])).text
 
 
-def test_the_printed_link_leads_to_a_page_that_offers_both(the_demo: Running, browser: httpx.Client) -> None:
+def carried(browser: httpx.Client, page: httpx.Response) -> httpx.Response:
+    """Send on the forms in which SAML messages travel, until there is another page."""
+    while re.search(r'name="SAML(Request|Response)"', page.text):
+        target, fields = form_of(page)
+        page = browser.post(target, data=fields)
+    return page
+
+
+def chosen(browser: httpx.Client, the_demo: Running, page: httpx.Response, person: str) -> httpx.Response:
+    """Choose ``person`` on Partner's page and go where that leads."""
+    assert str(page.url).startswith(the_demo.partner), page.text
+    assert "Who are you?" in page.text, page.text
+    target, fields = form_of(page)
+    headers = {"Origin": the_demo.partner}
+    return carried(browser, browser.post(target, data=fields | {"person": person}, headers=headers))
+
+
+def test_whoever_signs_in_with_partner_sees_verified_tokens_and_signs_out_at_both(
+    the_demo: Running, browser: httpx.Client
+) -> None:
+    """W 8.2, 8.3, 8.5 and 11: signed SAML messages in both directions, and the attributes that its provider maps."""
+    assert the_demo.printed(r'or with Partner: "(Continue with Partner)"')
+    page = carried(browser, browser.get(f"{the_demo.app}/sign-in?provider=Partner"))
+    shown = chosen(browser, the_demo, page, "hedy")
+    assert str(shown.url) == f"{the_demo.app}/", shown.text
+    assert "The ID token is signed with RS256" in shown.text
+    for title in ("ID token", "userInfo"):
+        claims = claims_shown(shown, title)
+        assert (claims["providerName"], claims["providerType"]) == ("Partner", "SAML")
+        assert claims["issuer"].startswith("urn:userpool:development-idp:")
+        assert claims["email"] == "hedy@partner.example.com"
+        assert (claims["given_name"], claims["family_name"], claims["name"]) == ("Hedy", "Lamarr", "Hedy Lamarr")
+        assert (claims["custom:affiliation"], claims["custom:employee_number"]) == ("[member,staff]", "1942")
+    assert claims_shown(shown, "ID token")["cognito:username"].startswith("partner_")
+    assert "Hello, Hedy Lamarr" in browser.get(the_demo.partner).text
+
+    signed_out = carried(browser, browser.get(f"{the_demo.app}/sign-out"))
+    assert str(signed_out.url) == f"{the_demo.app}/"
+    assert "Signed in as" not in signed_out.text
+    assert "Hello" not in browser.get(the_demo.partner).text
+    page = carried(browser, browser.get(f"{the_demo.app}/sign-in?provider=Partner"))
+    assert "Signed in as Alan Turing" in chosen(browser, the_demo, page, "alan").text
+
+
+def test_a_sign_in_begins_at_partner_and_a_sign_out_as_well(the_demo: Running, browser: httpx.Client) -> None:
+    """W 8.4: the sample app leaves the code alone that it did not ask for, and asks for one of its own."""
+    home = browser.get(the_demo.printed(r"Partner +(http\S+)")[1])
+    link = re.search(r'href="(/app\?[^"]+)"><span>Sample app', home.text)
+    assert link, home.text
+    page = browser.get(the_demo.partner + html.unescape(link[1]))
+    shown = chosen(browser, the_demo, page, "alan")
+    assert str(shown.url) == f"{the_demo.app}/", shown.text
+    assert "Signed in as Alan Turing" in shown.text
+    assert "nonce, at_hash and PKCE match" in shown.text
+
+    home = browser.get(the_demo.partner)
+    target, fields = form_of(home)
+    ended = carried(browser, browser.post(target, data=fields, headers={"Origin": the_demo.partner}))
+    assert "At the user pool as well" in ended.text
+    assert 'name="password"' in browser.get(f"{the_demo.app}/sign-in").text  # the session at the pool is over
+
+
+def test_the_sample_app_says_when_a_sign_in_that_began_elsewhere_failed(
+    the_demo: Running, browser: httpx.Client
+) -> None:
+    answer = browser.get(f"{the_demo.app}/arrival?error=access_denied&error_description=%3Cb%3E")
+    assert answer.status_code == 400
+    assert "access_denied" in answer.text
+    assert "<b>" not in answer.text
+
+
+def test_the_printed_link_leads_to_a_page_that_offers_all_ways(the_demo: Running, browser: httpx.Client) -> None:
     page = browser.get(the_demo.link)
-    label = the_demo.printed(r'"(Continue with [^"]+)"')[1]
-    button = re.search(rf'<a class="way" href="([^"]+)">(?:(?!</a>).)*{label}', page.text, re.DOTALL)
-    assert button, page.text
+    ways = [
+        re.search(rf'<a class="way" href="([^"]+)">(?:(?!</a>).)*{label}', page.text, re.DOTALL)
+        for label in re.findall(r'"(Continue with [^"]+)"', the_demo.text)
+    ]
+    assert len(ways) == 2
+    assert all(ways), page.text
+    button = ways[0]
+    assert button
     assert 'name="password"' in page.text
     shown = sign_in(browser, the_demo, urljoin(str(page.url), html.unescape(button[1])), CORPORATE)
     assert "Signed in as Katherine" in shown.text
@@ -273,12 +353,16 @@ def test_the_console_lets_the_printed_operator_in(the_demo: Running, browser: ht
 
 
 def test_a_second_demo_on_the_same_port_says_so_and_ends(the_demo: Running, tmp_path: Path) -> None:
-    port = int(the_demo.server.rpartition(":")[2])
-    second = demo(tmp_path, port, free_port())
-    output, _ = second.communicate(timeout=TIME_LIMIT)
-    assert second.returncode != 0
-    assert f"Port {port} is in use" in output
-    assert "Traceback" not in output
+    taken = [int(address.rpartition(":")[2]) for address in (the_demo.server, the_demo.app, the_demo.partner)]
+    for place, option in enumerate(("--port", "--sample-port", "--idp-port")):
+        ports = [free_port() for _ in range(3)]
+        ports[place] = taken[place]
+        second = demo(tmp_path, *ports)
+        output, _ = second.communicate(timeout=TIME_LIMIT)
+        assert second.returncode != 0
+        assert f"Port {taken[place]} is in use" in output
+        assert f'ARGS="{option} ' in output
+        assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -292,7 +376,7 @@ def test_the_demo_starts_again_on_what_it_left_and_takes_its_processes_along(
             started.process.send_signal(number)
             started.process.send_signal(signal.SIGTERM)  # an impatient person presses twice
             assert started.process.wait(TIME_LIMIT) == 0
-            for address in (started.server, started.app):
+            for address in (started.server, started.app, started.partner):
                 port = int(address.rpartition(":")[2])
                 with closing(socket.socket()) as probe:
                     assert probe.connect_ex(("127.0.0.1", port)) != 0

@@ -408,6 +408,19 @@ def test_a_provider_ends_no_session_of_another_one(
     assert is_signed_in(browser, query)
 
 
+def test_one_idp_that_is_two_providers_signs_out_of_both(
+    pool: UserPool, app_client: AppClient, query: dict[str, str]
+) -> None:
+    document = metadata(more=endpoints(slo="POST"))
+    register(pool, app_client, name="Again", document=document)
+    browsers = {name: other_browser() for name in ("Corp", "Again")}
+    for name, browser in browsers.items():
+        sign_in(browser, query_of(app_client, identity_provider=name), pool, BASE)
+    post_logout(other_browser(), Logout(HERE))
+    for name, browser in browsers.items():
+        assert not is_signed_in(browser, query_of(app_client, identity_provider=name))
+
+
 def test_the_answer_goes_where_the_metadata_says(
     pool: UserPool, provider: IdentityProvider, query: dict[str, str]
 ) -> None:

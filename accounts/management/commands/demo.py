@@ -1,9 +1,10 @@
 """``manage.py demo``: Userpool on one machine, with a pool, its sign-in page, a sample client app and the schedule.
 
 For development only. It migrates the database of the data folder, applies examples/demo.yaml, and makes an operator.
-A second pool plays the identity provider of a company, through which the first one signs people in as well.
-The server and the sample app are processes of their own; the scheduled jobs run here, in a thread of Celery's, so
-that exactly one process runs them. Everything ends with this command: Ctrl-C, SIGTERM, or a closed terminal.
+The demo pool signs people in through two companies as well: a second pool plays an OpenID Provider, and a third
+process, examples/development_idp.py, a SAML identity provider. The server and the sample app are processes of their
+own too; the scheduled jobs run here, in a thread of Celery's, so that exactly one process runs them. Everything ends
+with this command: Ctrl-C, SIGTERM, or a closed terminal.
 """
 
 import contextlib
@@ -17,90 +18,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-import yaml
 from celery import current_app
 from celery.beat import EmbeddedService, Scheduler
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.management.demo_file import IDP_PORT, PORT, SAMPLE_PORT, Addresses, Demo
 from accounts.models import Operator
+from accounts.provider_details import SAML_METADATA
 
 START_TIMEOUT = 60
 STOP_TIMEOUT = 15
-PORT, SAMPLE_PORT = 8000, 8001
 OPERATOR = "admin"
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@dataclass(frozen=True)
-class Account:
-    """Somebody who can sign in."""
-
-    username: str
-    password: str
-
-    @classmethod
-    def first_of(cls, pool: dict[str, Any]) -> "Account | None":
-        """Return the first user of ``pool`` who has a password."""
-        for user in pool.get("Users", []):
-            if user.get("Password"):
-                attributes = {entry["Name"]: entry["Value"] for entry in user.get("Attributes", [])}
-                # in a pool whose users sign in by e-mail address, nobody knows the username
-                by_email = "email" in pool["UserPool"].get("UsernameAttributes", [])
-                name = attributes.get("email", user["Username"]) if by_email else user["Username"]
-                return cls(name, user["Password"])
-        return None
-
-
-@dataclass(frozen=True)
-class Company:
-    """An identity provider of the demo pool that is another pool of the file."""
-
-    provider: str
-    name: str
-    account: Account
-
-    @classmethod
-    def all_of(cls, pool: dict[str, Any], client: dict[str, Any], pools: list[dict[str, Any]]) -> "tuple[Company, ...]":
-        """Return those of ``pool`` that ``client`` supports."""
-        found = []
-        for provider in pool.get("IdentityProviders", []):
-            issuer = provider.get("ProviderDetails", {}).get("oidc_issuer", "")
-            for other in pools:
-                account = Account.first_of(other)
-                supported = provider["ProviderName"] in client.get("SupportedIdentityProviders", [])
-                if account and supported and issuer.endswith(f"/{other['UserPool']['Id']}"):
-                    found.append(cls(provider["ProviderName"], other["UserPool"]["Name"], account))
-        return tuple(found)
-
-
-@dataclass(frozen=True)
-class Demo:
-    """What the printed text and the sample app need to know of examples/demo.yaml."""
-
-    pool_id: str
-    client_id: str
-    account: Account
-    companies: tuple[Company, ...]
-
-    @classmethod
-    def read(cls, text: str, callback: str) -> "Demo":
-        """Return the pool whose client has ``callback``, and its first user; raise CommandError without one."""
-        pools = list(yaml.safe_load_all(text))
-        for pool in pools:
-            account = Account.first_of(pool)
-            for client in pool.get("UserPoolClients", []):
-                if callback in client.get("CallbackURLs", []) and account:
-                    companies = Company.all_of(pool, client, pools)
-                    return cls(pool["UserPool"]["Id"], client["ClientId"], account, companies)
-        raise CommandError(f"examples/demo.yaml has no pool with users and a client that returns to {callback}.")
 
 
 class Command(BaseCommand):
@@ -111,41 +47,43 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=int, default=PORT, help="of Userpool")
         parser.add_argument("--sample-port", type=int, default=SAMPLE_PORT, help="of the sample app")
+        parser.add_argument("--idp-port", type=int, default=IDP_PORT, help="of the SAML identity provider")
 
-    def handle(self, *args: Any, port: int, sample_port: int, **options: Any) -> None:
+    def handle(self, *args: Any, port: int, sample_port: int, idp_port: int, **options: Any) -> None:
         if not settings.USERPOOL_DEVELOPMENT:
             raise CommandError("The demo is for development: USERPOOL_DEVELOPMENT=1 python manage.py demo")
         for number in STOPPING:
             signal.signal(number, _interrupt)
-        base, sample = f"http://localhost:{port}", f"http://localhost:{sample_port}"
-        require_free(port, "--port")
-        require_free(sample_port, "--sample-port")
+        at = Addresses(*(f"http://localhost:{each}" for each in (port, sample_port, idp_port)))
+        for needed, option in ((port, "--port"), (sample_port, "--sample-port"), (idp_port, "--idp-port")):
+            require_free(needed, option)
         try:
             call_command("migrate", verbosity=0)
-            demo = self.apply(base, sample)
+            demo = self.apply(at)
             password = operator_password(settings.USERPOOL_DATA_DIR / "demo-operator-password")
             with contextlib.ExitStack() as running:
-                server = running.enter_context(process(server_command(port), base))
-                wait_for(f"{base}/{demo.pool_id}/.well-known/jwks.json", server)
-                app = running.enter_context(process(sample_command(base, demo, sample_port), base, capture=True))
-                link = sign_in_link(app)
+                server = running.enter_context(process(server_command(port), at.server))
+                idp = running.enter_context(process(idp_command(at, demo, idp_port), at.server, capture=True))
+                wait_for(f"{at.server}/{demo.pool_id}/.well-known/jwks.json", server)
+                app = running.enter_context(process(sample_command(at, demo, sample_port), at.server, capture=True))
+                link, home = printed_link(app, "The sample app"), printed_link(idp, "The development IdP")
                 running.enter_context(schedule())
-                self.stdout.write(words(link, base, sample, demo, password))
+                self.stdout.write(words(link, home, at, demo, password))
                 self.stdout.flush()
-                watch({"The server": server, "The sample app": app})
+                watch({"The server": server, "The sample app": app, "The development IdP": idp})
         except KeyboardInterrupt:
             self.stdout.write("\nStopped.")
 
-    def apply(self, base: str, sample: str) -> Demo:
+    def apply(self, at: Addresses) -> Demo:
         """Apply the demo pools, moved to the ports of this run."""
         source = settings.BASE_DIR / "examples" / "demo.yaml"
         text = source.read_text(encoding="utf-8")
-        moved = text.replace(f"http://localhost:{PORT}", base).replace(f"http://localhost:{SAMPLE_PORT}", sample)
+        moved = at.move(text)
         if moved != text:
             source = settings.USERPOOL_DATA_DIR / "demo.yaml"
             source.write_text(moved, encoding="utf-8")
         call_command("apply", str(source), stdout=io.StringIO())
-        return Demo.read(moved, f"{sample}/callback")
+        return Demo.read(moved, at)
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -190,17 +128,26 @@ def server_command(port: int) -> list[str]:
     return [sys.executable, "-m", "granian", "--interface", "wsgi", *address, *threads, *quiet, f"{module}:{attribute}"]
 
 
-def sample_command(base: str, demo: Demo, port: int) -> list[str]:
+def sample_command(at: Addresses, demo: Demo, port: int) -> list[str]:
     script = str(settings.BASE_DIR / "examples" / "sample_app.py")
-    issuer = f"{base}/{demo.pool_id}"
+    issuer = f"{at.server}/{demo.pool_id}"
     providers = [f"--provider={company.provider}={company.name}" for company in demo.companies]
+    providers.append(f"--provider={demo.partner.provider}")
     return [sys.executable, script, "--issuer", issuer, "--client-id", demo.client_id, "--port", str(port), *providers]
+
+
+def idp_command(at: Addresses, demo: Demo, port: int) -> list[str]:
+    metadata = f"{at.server}/{demo.pool_id}{SAML_METADATA}"
+    keys = str(settings.USERPOOL_DATA_DIR / "development-idp")
+    app = f"--app=Sample app={demo.partner.relay_state}"
+    command = [sys.executable, "-m", "examples.development_idp", "--port", str(port)]
+    return [*command, "--sp-metadata", metadata, "--data", keys, app]
 
 
 @contextlib.contextmanager
 def process(command: list[str], base: str, capture: bool = False) -> Iterator["subprocess.Popen[str]"]:
     """Run a child until the block ends, then ask it to stop and wait for it."""
-    # the identity provider of the demo pool is on this machine and speaks http
+    # the identity providers of the demo pool are on this machine and speak http
     fixed = {"USERPOOL_ISSUER_BASE_URL": base, "USERPOOL_UPSTREAM_ALLOW_PRIVATE": "1"}
     environment = {"USERPOOL_LOG_LEVEL": "WARNING"} | os.environ | fixed
     child = subprocess.Popen(  # noqa: S603 - the command is ours
@@ -235,11 +182,11 @@ def wait_for(url: str, server: "subprocess.Popen[str]") -> None:
     raise CommandError("The server did not start; what it said stands above.")
 
 
-def sign_in_link(app: "subprocess.Popen[str]") -> str:
-    """Return the link that the sample app prints once it listens."""
-    line = app.stdout.readline() if app.stdout else ""
+def printed_link(child: "subprocess.Popen[str]", name: str) -> str:
+    """Return the link that a child prints once it listens."""
+    line = child.stdout.readline() if child.stdout else ""
     if not line.strip():
-        raise CommandError("The sample app did not start; what it said stands above.")
+        raise CommandError(f"{name} did not start; what it said stands above.")
     return line.split()[-1]
 
 
@@ -247,9 +194,9 @@ def sign_in_link(app: "subprocess.Popen[str]") -> str:
 def schedule() -> Iterator[None]:
     """Run the scheduled jobs in a thread of this process, without a broker."""
     current_app.conf.task_always_eager = True
+    logging.getLogger("celery").setLevel(logging.WARNING)  # the terminal is for the links
     # a job that is not known here would be sent to a broker, and there is none
     current_app.loader.import_default_modules()
-    logging.getLogger("celery").setLevel(logging.WARNING)  # the terminal is for the links
     # it sleeps for max_interval at most, and stops when it wakes
     service: Any = EmbeddedService(current_app, max_interval=1, scheduler_cls=Scheduler, thread=True)
     service.start()
@@ -268,19 +215,23 @@ def watch(children: "dict[str, subprocess.Popen[str]]") -> None:
         time.sleep(0.5)
 
 
-def words(link: str, base: str, sample: str, demo: Demo, password: str) -> str:
+def words(link: str, home: str, at: Addresses, demo: Demo, password: str) -> str:
     known = f"password {password}" if password else "and the password that you set"
     companies = "".join(
         f'\n             or with {company.name}: "Continue with {company.provider}", then'
         f"\n             as {company.account.username}, password {company.account.password}"
         for company in demo.companies
     )
+    partner = demo.partner.provider
     return f"""
 Userpool is running. Ctrl-C stops it.
 
   Sign in    {link}
              as {demo.account.username}, password {demo.account.password}{companies}
-  Sample app {sample}/
-  Console    {base}/admin/
+             or with {partner}: "Continue with {partner}", then choose who you are
+  Sample app {at.sample}/
+  {partner:<10} {home}
+             a SAML identity provider, where a sign-in can begin as well
+  Console    {at.server}/admin/
              as {OPERATOR}, {known}
 """
