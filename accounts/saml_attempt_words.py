@@ -8,14 +8,16 @@ OPERATOR = "Tell the provider's operator."
 CLOCKS = "Check the clocks of this server and of the provider."
 REGISTRATION = 'Compare what is registered at the provider with "Register at the provider" on its page here.'
 CERTIFICATE = (
-    "Its certificate is not in the metadata that is known here, or the response was altered on the way. Give the new "
-    'metadata document, or read it by "Test configuration".'
+    "Its certificate is not in the metadata that is known here, or it is of a kind that is not accepted (SHA-1), or the "
+    'response was altered on the way. Give the new metadata document, or read it by "Test configuration"; at the '
+    "provider, choose RSA-SHA256."
 )
 AGAIN = "Signing in again helps."
 
 _READING = {
     "too_large": f"The response has more than 100,000 characters. Let the provider send fewer attributes. {OPERATOR}",
     "too_many_elements": f"The response has too many elements. Let the provider send fewer attributes. {OPERATOR}",
+    "too_many_attributes": f"An element of the response has more than fifty XML attributes. {OPERATOR}",
     "not_base64": f"What came in SAMLResponse is not base64. {OPERATOR}",
     "not_utf8": f"The response is not UTF-8. {OPERATOR}",
     "not_xml": f"The response is not well-formed XML. {OPERATOR}",
@@ -77,6 +79,8 @@ _ASSERTION = {
     "the user's data at the provider, or do not send the attribute.",
     "response_signature": f"The signature of the response is wrong. {CERTIFICATE}",
     "assertion_signature": f"The signature of the assertion is wrong. {CERTIFICATE}",
+    "not_understood": "The response was not understood far enough to verify it. A date may be written with an offset "
+    f"where SAML wants UTC with a Z (saml-core 1.3.3), or a required part may be missing. {SENT}",
     "not_signed": "Neither the response nor the assertion is signed by the provider. Switch signing on there, with "
     f"RSA-SHA256 or better. {SENT}",
     "replayed": f"The assertion had been used before: a page reloaded, or somebody who tries. {AGAIN}",

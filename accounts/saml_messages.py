@@ -6,23 +6,28 @@ insert is the gate: of two requests with one assertion, at any two processes, on
 
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts import opaque
 from accounts.models import IdentityProvider, SignOutRequest, UsedSamlMessage, UserPool
+from accounts.statements import change, time_param
 
 SIGN_OUT_LIFETIME = timedelta(minutes=10)
+# without a transaction around it: who comes second is told by the count, not by an error
+_USE = f"""INSERT INTO {UsedSamlMessage._meta.db_table} (user_pool_id, digest, expires_at) VALUES (%s, %s, %s)
+    ON CONFLICT DO NOTHING"""  # noqa: S608 - names of a table and columns, none from outside
 
 
-def use(provider: IdentityProvider, message_id: str, until: datetime) -> bool:
-    """Remember that a message of ``provider`` was taken; False when it was before, or when the provider is gone."""
+def use(pool: UserPool, issuer: str, message_id: str, until: datetime) -> bool:
+    """Remember that a message of ``issuer`` was taken at ``pool``; False when it was before, or the pool is gone.
+
+    The issuer and not the provider: a pool may have one IdP under two names.
+    """
     try:
-        with transaction.atomic():
-            UsedSamlMessage.objects.create(provider=provider, digest=opaque.digest(message_id), expires_at=until)
+        return change(_USE, (pool.pk, opaque.digest(f"{issuer}\0{message_id}"), time_param(until))) == 1
     except IntegrityError:
         return False
-    return True
 
 
 def put_away_sign_out(pool: UserPool, provider: IdentityProvider, relay_state: str, url: str) -> None:

@@ -102,12 +102,14 @@ def requested(request: HttpRequest, given: Parameters) -> HttpResponse:
                 senders.append((provider, client, found))
         if not senders:
             raise SamlFailed("logout_signature" if provider else "logout_unknown", "No provider here sent it.")
-        for provider, _, found in senders:
-            _end(request, provider, found)
+        provider, client, found = senders[0]
+        if not saml_messages.use(pool_of(request), client.idp.entity_id, found.request_id, found.not_on_or_after):
+            raise SamlFailed("logout_replayed", "The request was used before.")
     except SamlFailed as failed:
         _record(request, provider, Steps(), failed)
         raise HostedPageError(REFUSED) from failed
-    provider, client, found = senders[0]
+    for each, _, _ in senders:
+        _end(request, each, found)
     try:
         made = logout.build_response(client, found.request_id, given.get("RelayState"))
     except LookupError:  # it takes no answers
@@ -128,8 +130,6 @@ def _read(request: HttpRequest, client: PoolSaml2Client, message: str) -> logout
 def _end(request: HttpRequest, provider: IdentityProvider, found: logout.SignedOut) -> None:
     steps = Steps()
     steps.subject = found.name_id
-    if not saml_messages.use(provider, found.request_id, found.not_on_or_after):
-        raise SamlFailed("logout_replayed", "The request was used before.")
     users = sessions.end_at_provider(provider, found.name_id, found.indexes)
     steps.note("signed out by the provider", users=len(users), sessions_named=len(found.indexes))
     attempts.signed_out(pool_of(request), provider, users, steps)

@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
             name='UsedSamlMessage',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=43)),
+                ('digest', models.CharField(help_text="Of the issuer and the message's ID.", max_length=43)),
                 ('expires_at', models.DateTimeField(db_index=True)),
             ],
         ),
@@ -107,8 +107,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='usedsamlmessage',
-            name='provider',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.identityprovider'),
+            name='user_pool',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.userpool'),
         ),
         migrations.AddConstraint(
             model_name='samlkey',
@@ -124,6 +124,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='usedsamlmessage',
-            constraint=models.UniqueConstraint(fields=('provider', 'digest'), name='saml_message_is_used_once'),
+            constraint=models.UniqueConstraint(fields=('user_pool', 'digest'), name='saml_message_is_used_once'),
         ),
     ]

@@ -53,12 +53,12 @@ class SamlKey(models.Model):
 class UsedSamlMessage(models.Model):
     """An assertion, or a request to sign out, that was taken. Until it is dead by itself it is not taken again."""
 
-    provider = models.ForeignKey(IdentityProvider, models.CASCADE, related_name="+")
-    digest = models.CharField(max_length=43)
+    user_pool = models.ForeignKey(UserPool, models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=43, help_text="Of the issuer and the message's ID.")
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["provider", "digest"], name="saml_message_is_used_once")]
+        constraints = [models.UniqueConstraint(fields=["user_pool", "digest"], name="saml_message_is_used_once")]
 
     def __str__(self) -> str:
         return self.digest

@@ -121,6 +121,7 @@ def test_a_response_in_another_browser_lets_nobody_in(site: Site, idp: PageIdp, 
     idp.stops = True
     attacker, victim = browse(), browse()
     attacker.goto(site.authorize(identity_provider="Corp"))
+    attacker.get_by_role("button", name="Send").wait_for()
     form = attacker.content()
     victim.set_content(form)
     victim.get_by_role("button", name="Send").click()

@@ -5,6 +5,7 @@ saml-core-2.0, XML Signature 1.1 and XML Encryption 1.1 say, and ``mutate`` may 
 """
 
 import base64
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -75,6 +76,12 @@ def at(offset: float = 0.0) -> str:
 
 def element(text: str | bytes) -> etree._Element:
     return etree.fromstring(text)
+
+
+def deflated(octets: bytes) -> str:
+    """Return a message as the HTTP-Redirect binding has it (saml-bindings-2.0 3.4.4.1)."""
+    made = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return base64.b64encode(made.compress(octets) + made.flush()).decode()
 
 
 def find(root: etree._Element, path: str) -> etree._Element:

@@ -304,6 +304,17 @@ def test_an_assertion_is_remembered_until_it_is_dead(http: Client, pool: UserPoo
     assert timedelta(minutes=5) < used.expires_at - timezone.now() < timedelta(minutes=9)
 
 
+def test_an_assertion_is_of_one_use_at_a_pool_that_has_its_idp_twice(
+    http: Client, pool: UserPool, saml_client: AppClient
+) -> None:
+    register(pool, saml_client, name="Again", IDPInit="true")
+    message = nobody_asked(pool, BASE).encoded()
+    sent_to_app(post(http, message, relay(saml_client)))
+    answer = post(http, message, relay(saml_client, provider="Again"))
+    refused(answer, f"{INVALID}The assertion was used before.", "replayed", "")
+    assert PoolUser.objects.count() == 1
+
+
 def test_a_response_in_another_browser_is_refused(http: Client, pool: UserPool, query: dict[str, str]) -> None:
     """Login CSRF: whoever began may not have another sign in as them. The form is first posted again from here."""
     request = leave(http, query)

@@ -15,6 +15,7 @@ from djangosaml2.utils import get_location
 from lxml import etree
 from saml2 import BINDING_HTTP_POST
 from saml2.pack import http_redirect_message
+from saml2.sigver import SigverError
 from saml2.xmldsig import DIGEST_SHA256, SIG_RSA_SHA256
 
 from federation.errors import SamlFailed, ServerError
@@ -24,6 +25,8 @@ from federation.upstream.saml.client import PoolSaml2Client
 from federation.upstream.saml.metadata import POST, REDIRECT
 from federation.upstream.saml.reading import ASSERTION, RESPONSE, SLACK, Expected, Read, refusal
 from federation.upstream.saml.xml import NAMESPACES, BadXml, content, moment
+
+UNVERIFIED = ("assertion_signature", "response_signature", "not_signed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ def read(client: PoolSaml2Client, saml_response: str, expected: Expected, now: d
         if found.was_encrypted and not found.signed:
             # one answer for all: the difference would help to decrypt AES-CBC without the key
             words = refusal("", "SAML Assertion signature is invalid.").description
+        if failed.reason in UNVERIFIED and cause is not None and not isinstance(cause, SigverError):
+            raise SamlFailed("not_understood", words, detail) from None  # it gave up before it came to the signature
         raise SamlFailed(failed.reason, words, detail) from None
     return _identity(found)
 

@@ -28,10 +28,9 @@ from federation.upstream.saml import redaction, source
 from federation.upstream.saml.config import entity_id
 from federation.upstream.saml.metadata import IdpMetadata
 from federation.upstream.saml.reading import Expected, refusal
-from federation.upstream.saml.response import SamlIdentity, build_request, read
+from federation.upstream.saml.response import UNVERIFIED, SamlIdentity, build_request, read
 
 TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
-UNKNOWN_KEY = ("assertion_signature", "response_signature", "not_signed")
 
 
 class Kept(dict[str, object]):
@@ -105,7 +104,7 @@ class SamlUpstream:
         found = self._read(signin, idp, expected)
         signin.steps.subject = found.name_id
         signin.steps.note("response verified", claims=", ".join(sorted(found.attributes)))
-        if not saml_messages.use(self.provider, found.assertion_id, found.not_on_or_after):
+        if not saml_messages.use(signin.pool, idp.entity_id, found.assertion_id, found.not_on_or_after):
             raise refusal("replayed", "The assertion was used before.")
         if found.name_id_format == TRANSIENT:
             signin.steps.note("the NameID is transient", "Each sign-in makes a new user. Ask for a persistent NameID.")
@@ -116,7 +115,7 @@ class SamlUpstream:
             return self._read_by(signin, idp, expected)
         except SamlFailed as failed:
             # the provider may sign with a key that it has published since
-            newer = source.newer(self.provider, self.details) if failed.reason in UNKNOWN_KEY else None
+            newer = source.newer(self.provider, self.details) if failed.reason in UNVERIFIED else None
             if newer is None:
                 raise
             signin.steps.note("metadata read again")

@@ -10,6 +10,8 @@ import binascii
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
 
 from lxml import etree
 
@@ -20,8 +22,17 @@ SIGNATURE = "http://www.w3.org/2000/09/xmldsig#"
 ENCRYPTION = "http://www.w3.org/2001/04/xmlenc#"
 NAMESPACES = {"saml": ASSERTION, "samlp": PROTOCOL, "md": METADATA, "ds": SIGNATURE, "xenc": ENCRYPTION}
 MAX_MESSAGE = 100_000  # characters of base64 (W 8.3)
+MAX_ATTRIBUTES = 50  # of an element, and as many namespaces: libxml2 compares each with each
 MAX_ELEMENTS = 3000  # of a message: a thousand groups are a thousand; pysaml2 takes 30 microseconds for each, and more
 
+_SAFE: dict[str, Any] = {
+    "encoding": "utf-8",
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "dtd_validation": False,
+    "huge_tree": False,
+}
 DECLARATION = re.compile(r"\s*<\?xml\s[^>]*\?>")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 
@@ -71,16 +82,27 @@ def parse_message(text: str) -> etree._Element:
     root = parse(text)
     if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
         raise BadXml("too_many_elements", "The message has too many elements.")
+    crowded = any(len(element.attrib) > MAX_ATTRIBUTES for element in root.iter(etree.Element))
+    if crowded or (text.count("xmlns") > MAX_ATTRIBUTES and _declares_too_much(text)):
+        raise BadXml("too_many_attributes", "An element of the message has too many attributes.")
     return root
+
+
+def _declares_too_much(text: str) -> bool:
+    """Whether an element declares too many namespaces, which lxml does not count without listing them."""
+    declared = 0
+    for event, _ in etree.iterparse(BytesIO(text.encode()), ("start-ns", "start"), **_SAFE):
+        declared = declared + 1 if event == "start-ns" else 0
+        if declared > MAX_ATTRIBUTES:
+            return True
+    return False
 
 
 def parse(text: str) -> etree._Element:
     """Return the root element; raise BadXml. Entities are not resolved, nothing is fetched, no DTD is read."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise BadXml("dtd", "The document has a document type.")
-    parser = etree.XMLParser(
-        encoding="utf-8", resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
-    )
+    parser = etree.XMLParser(**_SAFE)
     try:
         root = etree.fromstring(text.encode(), parser)
     except (etree.XMLSyntaxError, ValueError) as error:
