@@ -57,6 +57,7 @@ class InProcessCrypto(CryptoBackend):
         self.decrypted: etree._Element | None = None
         """The root of the document in which something was decrypted: of the only one."""
         self._ciphertext, self._plaintext = "", ""
+        self._located: dict[tuple[str | bytes, str, str], tuple[etree._Element, etree._Element] | None] = {}
         self._good: dict[tuple[str | bytes, ...], etree._Element] = {}
 
     @property
@@ -76,8 +77,7 @@ class InProcessCrypto(CryptoBackend):
         if question in self._good:  # pysaml2 asks again for each thing that it reads
             return self._good[question]
         try:
-            node = _only(_parsed(signedtext), node_name, node_id)
-            signature = _only_signature(node, node_id)
+            node, signature = self._signed(signedtext, node_name, node_id)
             context = xmlsec.SignatureContext()
             for transform in (*SIGNATURES, *CANONICAL):
                 context.enable_signature_transform(transform)
@@ -91,6 +91,18 @@ class InProcessCrypto(CryptoBackend):
         self.verified.append(node)
         self._good[question] = node
         return node
+
+    def _signed(self, text: str | bytes, node_name: str, node_id: str) -> tuple[etree._Element, etree._Element]:
+        """Return the element and its signature; raise BadXml. Once a message, however many certificates are tried."""
+        place = (text, node_name, node_id)
+        if place not in self._located:
+            self._located[place] = None
+            node = _only(_parsed(text), node_name, node_id)
+            self._located[place] = node, _only_signature(node, node_id)
+        found = self._located[place]
+        if found is None:
+            raise BadXml("signature", "there is none to verify")
+        return found
 
     def sign_statement(self, statement: Any, node_name: str, key_file: PrivateKey, node_id: str) -> str:
         """Fill in the signature that pysaml2 prepared in the element and return the document."""
