@@ -8,9 +8,9 @@ OPERATOR = "Tell the provider's operator."
 CLOCKS = "Check the clocks of this server and of the provider."
 REGISTRATION = 'Compare what is registered at the provider with "Register at the provider" on its page here.'
 CERTIFICATE = (
-    "Its certificate is not in the metadata that is known here, or it is of a kind that is not accepted (SHA-1), or the "
-    'response was altered on the way. Give the new metadata document, or read it by "Test configuration"; at the '
-    "provider, choose RSA-SHA256."
+    "Its certificate is not in the metadata that is known here, or the signature is of a kind that is not accepted "
+    "(SHA-1), or the response was altered on the way. Give the new metadata document, or read it by "
+    '"Test configuration"; at the provider, choose RSA-SHA256.'
 )
 AGAIN = "Signing in again helps."
 
