@@ -4,7 +4,6 @@ pysaml2 judges by a validator in Python, at every signature, on a document that 
 assertion costs. libxml2 takes a hundredth of that, and judges the very element that was signed.
 """
 
-from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -31,9 +30,8 @@ class _Packaged(etree.Resolver):
         return self.resolve_string(text, context, base_url=system_url)
 
 
-@lru_cache(maxsize=1)
-def _schema() -> etree.XMLSchema:
-    """Compile the schemas; 20 ms, once per process. The result is only read, by any number of threads."""
+def _compiled() -> etree.XMLSchema:
+    """Compile the schemas, in 20 ms. The result is only read, by any number of threads."""
     parser = etree.XMLParser(no_network=True, load_dtd=False, resolve_entities=False)
     parser.resolvers.add(_Packaged())
     imports = "".join(f'<xs:import namespace="{name}" schemaLocation="{file}"/>' for name, file in SCHEMAS.items())
@@ -41,6 +39,10 @@ def _schema() -> etree.XMLSchema:
     return etree.XMLSchema(etree.fromstring(text, parser))
 
 
+# while the module is imported, in one thread: libxml2 sets up its types at the first compilation, and two at once crash
+_SCHEMA = _compiled()
+
+
 def is_valid(element: etree._Element) -> bool:
     """Whether ``element`` and everything in it is as the schemas say. It must belong to one thread."""
-    return bool(_schema().validate(element))
+    return bool(_SCHEMA.validate(element))
