@@ -28,9 +28,9 @@ WORKDIR /app
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# A fresh connection is enough to say that the process accepts requests; what it answers is for the load balancer.
+# Alive, and no more: whether it is ready is the load balancer's question (/readyz).
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import socket; socket.create_connection(('127.0.0.1', 8000), 2).close()"]
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 # A thread that ends takes its database connection with it: idle ones are kept for as long as granian allows.
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", "--blocking-threads", "4", \
      "--no-ws", "--respawn-failed-workers", "--blocking-threads-idle-timeout", "600", "userpool.wsgi:application"]

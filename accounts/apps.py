@@ -1,7 +1,7 @@
 """The accounts application."""
 
 from django.apps import AppConfig
-from django.db.models.signals import post_save
+from django.db.models.signals import post_migrate, post_save
 
 
 class AccountsConfig(AppConfig):
@@ -11,8 +11,9 @@ class AccountsConfig(AppConfig):
     verbose_name = "Userpool"
 
     def ready(self) -> None:
-        from accounts import checks, directory, former_providers, signing  # noqa: F401 - the registry must be ready first
+        from accounts import checks, directory, former_providers, jobs, signing  # noqa: F401 - the registry must be ready first
 
         directory.connect()
         former_providers.connect()
+        post_migrate.connect(jobs.ensure_rows, sender=self, dispatch_uid="job-rows")
         post_save.connect(signing.make_first_keys, sender="accounts.UserPool", dispatch_uid="first-keys")

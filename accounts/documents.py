@@ -8,11 +8,11 @@ from collections.abc import Hashable, Iterator
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import directory
-from accounts.models import IdentityProvider, ProviderDocument
+from accounts.models import IdentityProvider, ProviderDocument, SignInAttempt
 
 NO_LEASE = timedelta()  # for a turn that ends at once
 
@@ -24,6 +24,13 @@ def _key(provider: IdentityProvider, kind: str) -> Hashable:
 def providers_of_type(provider_type: str) -> Iterator[IdentityProvider]:
     """Yield every pool's providers of this type: for the jobs that read their documents again."""
     return IdentityProvider.objects.filter(provider_type=provider_type).select_related("user_pool").iterator()
+
+
+def providers_in_use(provider_type: str, since: datetime) -> Iterator[IdentityProvider]:
+    """Yield the providers of this type through whom somebody signed in, or tried to, after ``since``."""
+    lately = SignInAttempt.objects.filter(provider=OuterRef("pk"), at__gt=since)
+    found = IdentityProvider.objects.filter(Exists(lately), provider_type=provider_type)
+    return found.select_related("user_pool").iterator()
 
 
 def read(provider: IdentityProvider, kind: str, url: str, *, fresh: bool = False) -> ProviderDocument | None:

@@ -1,16 +1,20 @@
-"""The scheduled jobs as Celery tasks: thin wrappers. When they run stands in the settings (CELERY_BEAT_SCHEDULE)."""
+"""The scheduled jobs as Celery tasks: thin wrappers. When they run stands in the settings (CELERY_BEAT_SCHEDULE), and
+that each is on record and takes turns with others is accounts/jobs.py.
+"""
 
 import logging
 
 from celery import shared_task
 
 from accounts import cleanup, signing
+from accounts.jobs import recorded
 from accounts.models import UserPool
 
 logger = logging.getLogger(__name__)
 
 
 @shared_task
+@recorded
 def rotate_signing_keys() -> int:
     """Make the signing keys that are due in any pool and return how many."""
     made = 0
@@ -23,12 +27,14 @@ def rotate_signing_keys() -> int:
 
 
 @shared_task
+@recorded
 def purge_expired() -> dict[str, int]:
     """Delete what has expired and return the counts by model name."""
     return cleanup.purge_expired()
 
 
 @shared_task
+@recorded
 def purge_paused_sign_ins() -> int:
     """Delete the sign-ins at identity providers that were never finished and return how many."""
     return cleanup.purge_paused()

@@ -190,6 +190,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # one log, in one form
 CELERY_BEAT_SCHEDULE = {
     "delete what has expired": {"task": "accounts.tasks.purge_expired", "schedule": crontab(minute=7)},
     "delete sign-ins that nobody finished": {"task": "accounts.tasks.purge_paused_sign_ins", "schedule": crontab()},
+    "read discovery documents and keys again": {
+        "task": "federation.tasks.refresh_oidc_discovery",
+        "schedule": crontab(minute="*/5"),
+    },
     "read SAML metadata again": {"task": "federation.tasks.refresh_saml_metadata", "schedule": crontab(minute="*/10")},
     "rotate signing keys": {"task": "accounts.tasks.rotate_signing_keys", "schedule": crontab(minute=37)},
 }

@@ -1,7 +1,12 @@
-"""What is served on no pool's host: the console."""
+"""What is served on no pool's host: the console; and what a load balancer asks on any host."""
 
 from django.urls import path
 
 from accounts.admin.registry import console
+from userpool import health
 
-urlpatterns = [path("admin/", console.urls)]
+urlpatterns = [
+    path("admin/", console.urls),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+]

@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Audit trail", "history", "accounts.auditevent"),
         ),
     ),
+    ("Operation", (("Jobs", "schedule", "accounts.jobrun"),)),
     ("Operators", (("Operators", "badge", "accounts.operator"), ("Operator groups", "lock_person", "auth.group"))),
 )
 

@@ -28,13 +28,14 @@ APPS = ("accounts", "auth")
 SHOWN = (
     "userpool", "userpooldomain", "appclient", "appclientsecret", "identityprovider", "resourceserver", "pooluser",
     "group", "signingkey", "samlkey", "signinsession", "refreshtoken", "signinattempt", "auditevent", "operator",
+    "jobrun",
 )  # fmt: skip
 NAMES = {("auth", "group"): "operator group", ("accounts", "operator"): "operator"}
 # the server writes these rows itself
 WITHOUT_USE = (
     "add_auditevent", "change_auditevent", "delete_auditevent", "change_signingkey", "add_signinsession",
     "change_signinsession", "add_refreshtoken", "delete_refreshtoken", "add_signinattempt", "change_signinattempt",
-    "delete_signinattempt",
+    "delete_signinattempt", "add_jobrun", "delete_jobrun",
 )  # fmt: skip
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 
@@ -63,7 +64,8 @@ def ticks(field: Any, name: str) -> Any:
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="view opens a page. For signing keys, add rotates and delete withdraws them; for SAML keys, add "
         "prepares the next one, change lets it take over, delete removes one; for client secrets, reveal shows and "
-        "change replaces them; for sessions, delete ends them; for grants, change revokes them.",
+        "change replaces them; for sessions, delete ends them; for grants, change revokes them; "
+        "for jobs, change runs one now.",
     )
 
 

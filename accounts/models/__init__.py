@@ -5,6 +5,7 @@ from accounts.models.audit import AuditEvent
 from accounts.models.clients import AppClient, AppClientSecret
 from accounts.models.codes import AuthorizationCode
 from accounts.models.documents import ProviderDocument
+from accounts.models.jobs import JobRun
 from accounts.models.keys import SigningKey
 from accounts.models.operators import Operator
 from accounts.models.pools import ResourceServer, UserPool, UserPoolDomain
@@ -23,6 +24,7 @@ __all__ = [
     "FormerIdentity",
     "Group",
     "IdentityProvider",
+    "JobRun",
     "LinkedIdentity",
     "Operator",
     "PoolUser",

@@ -16,8 +16,8 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from accounts import saml_keys
-from accounts.models import AppClient, IdentityProvider, PoolUser, ProviderDocument, SignInAttempt, UserPool
+from accounts import jobs, saml_keys
+from accounts.models import AppClient, IdentityProvider, JobRun, PoolUser, ProviderDocument, SignInAttempt, UserPool
 from accounts.models.attempts import Outcome
 from tests import console, factories, needs
 from tests.browser import axe
@@ -326,6 +326,8 @@ def test_users_are_filtered_by_a_pool(place: Place, browse: Browse) -> None:
 
 def pages(place: Place) -> list[str]:
     key = place.pool.signing_keys.all()[0]
+    jobs.ensure_rows()  # the tables were emptied since the migration made them
+    job = JobRun.objects.get(name="purge_expired")
     return [
         f"{place.base}/",
         f"{place.base}/accounts/userpool/",
@@ -346,6 +348,9 @@ def pages(place: Place) -> list[str]:
         f"{place.base}/accounts/signinattempt/",
         *(place.page(attempt) for attempt in place.pool.sign_in_attempts.all()),
         place.page(place.user, "link_identity"),
+        f"{place.base}/accounts/jobrun/",
+        place.page(job),
+        place.page(job, "run_now"),
     ]
 
 

@@ -158,6 +158,7 @@ def test_every_scheduled_job_is_a_task_that_exists() -> None:
         "accounts.tasks.purge_expired",
         "accounts.tasks.purge_paused_sign_ins",
         "accounts.tasks.rotate_signing_keys",
+        "federation.tasks.refresh_oidc_discovery",
         "federation.tasks.refresh_saml_metadata",
     }
     assert scheduled <= set(current_app.tasks)

@@ -17,10 +17,12 @@ MODELS = (
     "accounts_userpool", "accounts_appclient", "accounts_resourceserver", "accounts_identityprovider",
     "accounts_pooluser", "accounts_group", "accounts_signingkey", "accounts_signinsession", "accounts_refreshtoken",
     "accounts_auditevent", "accounts_operator", "auth_group", "accounts_signinattempt", "accounts_samlkey",
+    "accounts_jobrun",
 )  # fmt: skip
 READ_ONLY = (
     "accounts_signingkey", "accounts_signinsession", "accounts_refreshtoken", "accounts_auditevent",
     "accounts_signinattempt", "accounts_samlkey",
+    "accounts_jobrun",
 )  # fmt: skip
 
 
