@@ -79,22 +79,17 @@ def recorded(function: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
-def run_now(job: Job) -> None:
-    """Run ``job`` in this process; raise what it raises, once that is written down."""
+def run_now(job: Job) -> bool:
+    """Run ``job`` in this process; False when another has the turn. Raise what it raises, once that is written down."""
     current_app.loader.import_default_modules()
-    current_app.tasks[job.task].run()
+    return current_app.tasks[job.task].run() is not None
 
 
-def due(now: datetime | None = None) -> list[Job]:
+def due() -> list[Job]:
     """Return the jobs that are due: never run, or last begun before their newest moment."""
-    now = now or timezone.now()
-    runs = {run.name: run for run in JobRun.objects.all()}
-    found = []
-    for job in scheduled():
-        run = runs.get(job.name)
-        if run is None or run.started_at is None or job.due_after(run.started_at) <= now:
-            found.append(job)
-    return found
+    begun = dict(JobRun.objects.values_list("name", "started_at"))
+    now = timezone.now()
+    return [job for job in scheduled() if (at := begun.get(job.name)) is None or job.due_after(at) <= now]
 
 
 def is_late(job: Job, run: JobRun, now: datetime) -> bool:

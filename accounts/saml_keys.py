@@ -96,10 +96,14 @@ def _is_active(key: SamlKey) -> bool:
 
 
 def _first(pool: UserPool, use: str) -> SamlKey:
+    found = SamlKey.objects.filter(user_pool=pool, use=use, activated_at__isnull=False, retired_at=None).first()
+    if found is not None:  # another process made it, and the cache is five seconds behind
+        directory.forget_one(("saml keys", pool.pk))
+        return found
     try:
         with transaction.atomic():
             return _make(pool, use, activated=True)
-    except IntegrityError:  # another thread or process made it at the same moment, or the cache is five seconds behind
+    except IntegrityError:  # another thread or process made it at the same moment
         return SamlKey.objects.get(user_pool=pool, use=use, activated_at__isnull=False, retired_at=None)
 
 

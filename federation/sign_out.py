@@ -7,17 +7,17 @@ and nothing else ties it to a session: a form from another site brings no cookie
 
 import logging
 from collections.abc import Iterator
-from typing import cast
 
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
-from accounts import attempts, opaque, provider_details, saml_messages, sessions
+from accounts import attempts, opaque, saml_messages, sessions
 from accounts.attempts import Steps
 from accounts.linking import UpstreamSession
 from accounts.middleware import base_url_of, pool_of
 from accounts.models import IdentityProvider, SignInSession
-from accounts.provider_details import SAML_LOGOUT, SamlDetails
+from accounts.provider_details import SAML_LOGOUT
 from federation import responses
 from federation.errors import HostedPageError, OAuthError, SamlFailed
 from federation.parameters import Parameters
@@ -40,8 +40,7 @@ def begin(request: HttpRequest, session: SignInSession, url: str) -> HttpRespons
     provider = session.provider
     if provider is None or provider.provider_type != "SAML" or not session.name_id:
         return None
-    details = _details(provider)
-    idp = source.known(provider, details) if details.idp_signout else None
+    idp = _known(provider, asked=True)
     if idp is None or not idp.slo:
         return None
     pool, relay_state = pool_of(request), opaque.random_token()
@@ -71,7 +70,7 @@ def complete(request: HttpRequest, given: Parameters) -> str:
     provider = waiting.provider
     steps = Steps()
     try:
-        idp = source.known(provider, _details(provider))
+        idp = _known(provider)
         if idp is None:
             raise SamlFailed("metadata_unusable", "The provider has no metadata.")
         client = service_provider.client(pool, idp, base_url_of(request))
@@ -145,12 +144,16 @@ def _senders(request: HttpRequest, issuer: str) -> Iterator[tuple[IdentityProvid
                 yield provider, service_provider.client(pool, idp, base_url_of(request))
 
 
-def _known(provider: IdentityProvider) -> IdpMetadata | None:
-    return source.known(provider, _details(provider))
+def _known(provider: IdentityProvider, *, asked: bool = False) -> IdpMetadata | None:
+    """Return the metadata at hand; with ``asked`` of a provider that is to be asked (IDPSignout).
 
-
-def _details(provider: IdentityProvider) -> SamlDetails:
-    return cast("SamlDetails", provider_details.parse("SAML", provider.provider_details))
+    None for settings that cannot be read: one broken provider must not keep a pool's people from signing out.
+    """
+    try:
+        details = source.details_of(provider)
+    except ValidationError:
+        return None
+    return source.known(provider, details) if details.idp_signout or not asked else None
 
 
 def _request_id(relay_state: str) -> str:

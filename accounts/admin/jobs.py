@@ -84,9 +84,10 @@ class JobRunAdmin(ReadOnlyAdmin):
         job = jobs.by_name(run.name)
         audit.record("run job", run, {}, actor=actor(request))
         try:
-            if job is not None:
-                jobs.run_now(job)
+            ran = job is not None and jobs.run_now(job)
         except Exception as error:  # noqa: BLE001 - it is in the log, and on record
             return f"The job failed: {type(error).__name__}. The log says more."
+        if not ran:
+            return "A worker is at it already; nothing was begun."
         run.refresh_from_db()
         return f"Done: {self.shown_result(run)}."

@@ -72,3 +72,12 @@ def test_a_failure_is_said_without_its_words(root: Client, monkeypatch: pytest.M
     assert "The job failed: RuntimeError." in text
     assert "secret" not in text
     assert run_of().failure == "RuntimeError"
+
+
+def test_a_job_that_a_worker_is_at_is_not_begun_and_that_is_said(root: Client) -> None:
+    JobRun.objects.filter(name="purge_expired").update(
+        started_at=timezone.now(), running_until=timezone.now() + jobs.LEASE
+    )
+    text = root.post(page(run_of(), "run_now"), follow=True).content.decode()
+    assert "A worker is at it already; nothing was begun." in text
+    assert run_of().finished_at is None

@@ -99,6 +99,20 @@ def test_it_is_read_again_before_it_expires(query: dict[str, str], web: FakeServ
         assert tasks.refresh_saml_metadata() == {"read": due, "failed": 0}
 
 
+def test_what_is_over_when_it_is_read_is_not_read_again_at_every_run(query: dict[str, str], web: FakeServer) -> None:
+    """Shibboleth's installer writes a validUntil that lies in the past."""
+    publish(
+        web,
+        metadata(more=endpoints()).replace(
+            "<md:EntityDescriptor", '<md:EntityDescriptor validUntil="2020-01-02T03:04:05Z"'
+        ),
+    )
+    assert tasks.refresh_saml_metadata() == {"read": 1, "failed": 0}
+    assert tasks.refresh_saml_metadata() == {"read": 0, "failed": 0}
+    age(6 * HOUR)
+    assert tasks.refresh_saml_metadata() == {"read": 1, "failed": 0}
+
+
 @pytest.mark.parametrize(
     "trouble",
     [

@@ -421,6 +421,19 @@ def test_one_idp_that_is_two_providers_signs_out_of_both(
         assert not is_signed_in(browser, query_of(app_client, identity_provider=name))
 
 
+def test_a_broken_provider_keeps_nobody_else_from_signing_out(
+    http: Client, pool: UserPool, app_client: AppClient, provider: IdentityProvider, query: dict[str, str]
+) -> None:
+    """Settings that no form would take, of whatever origin."""
+    broken = register(pool, app_client, name="Broken")
+    sign_in(http, query_of(app_client, identity_provider="Broken"), pool, BASE)
+    set_values(broken, provider_details={"nonsense": "x"})
+    assert sign_out(http, app_client)["Location"] == factories.LOGOUT
+    sign_in(http, query, pool, BASE)
+    assert post_logout(other_browser(), Logout(HERE)).status_code == 200
+    assert not is_signed_in(http, query)
+
+
 def test_the_answer_goes_where_the_metadata_says(
     pool: UserPool, provider: IdentityProvider, query: dict[str, str]
 ) -> None:

@@ -7,15 +7,12 @@ read is asked again at each run; its last good copy serves meanwhile. Two worker
 
 import logging
 from datetime import timedelta
-from typing import cast
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts import documents as kept
-from accounts import provider_details
 from accounts.models import IdentityProvider
-from accounts.provider_details import SamlDetails
 from federation.upstream.documents import LEASE, METADATA
 from federation.upstream.fetching import FetchFailed
 from federation.upstream.http import Exchange
@@ -30,7 +27,7 @@ def refresh_due() -> dict[str, int]:
     counts = {"read": 0, "failed": 0}
     for provider in kept.providers_of_type("SAML"):
         try:
-            url = cast("SamlDetails", provider_details.parse("SAML", provider.provider_details)).metadata_url
+            url = source.details_of(provider).metadata_url
         except ValidationError:
             continue
         if url and _due(provider, url) and kept.claim(provider, METADATA.name, url, LEASE):
@@ -46,7 +43,8 @@ def _due(provider: IdentityProvider, url: str) -> bool:
         ends = source.judge(copy.body).valid_until
     except FetchFailed:
         return True
-    return ends is not None and ends - MARGIN <= timezone.now()
+    # what was over when it was read says nothing new for being read again: it is due by its age alone
+    return ends is not None and ends - MARGIN <= timezone.now() and not (copy.fetched_at and ends <= copy.fetched_at)
 
 
 def _read(provider: IdentityProvider, url: str) -> bool:

@@ -8,17 +8,16 @@ import uuid
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 from djangosaml2.cache import OutstandingQueriesCache
 from lxml.etree import LxmlError
 
-from accounts import provider_details, saml_messages
+from accounts import saml_messages
 from accounts.linking import ExternalIdentity, IdentityRefused, UpstreamSession
 from accounts.models import IdentityProvider
-from accounts.provider_details import SAML_ACS, SamlDetails
+from accounts.provider_details import SAML_ACS
 from federation import responses
 from federation.errors import Busy, OAuthError, SamlFailed
 from federation.upstream import refusals
@@ -48,7 +47,7 @@ class SamlUpstream:
 
     def __init__(self, provider: IdentityProvider) -> None:
         self.provider = provider
-        self.details = cast("SamlDetails", provider_details.parse("SAML", provider.provider_details))
+        self.details = source.details_of(provider)
 
     def begin(self, request: HttpRequest, signin: SignIn) -> HttpResponse:
         idp = source.current(self.provider, self.details)

@@ -6,8 +6,10 @@ to operators and ends nothing here; Shibboleth's own installer writes one that l
 """
 
 from datetime import timedelta
+from typing import cast
 
 from accounts import documents as kept
+from accounts import provider_details
 from accounts.models import IdentityProvider, ProviderDocument
 from accounts.provider_details import SamlDetails
 from federation.errors import Busy, SamlFailed
@@ -25,6 +27,11 @@ PATIENCE = timedelta(minutes=10)
 """How long a failure is believed by sign-ins that have a copy to go by."""
 ROLL_OVER = timedelta(minutes=1)
 """How old a copy must be to be read again because a signature is by none of its keys."""
+
+
+def details_of(provider: IdentityProvider) -> SamlDetails:
+    """Return the provider's settings; raise ValidationError."""
+    return cast("SamlDetails", provider_details.parse("SAML", provider.provider_details))
 
 
 def judge(text: str) -> IdpMetadata:
@@ -75,7 +82,9 @@ def newer(provider: IdentityProvider, details: SamlDetails) -> IdpMetadata | Non
     if details.metadata_file:
         return None
     copy = kept.read(provider, METADATA.name, details.metadata_url, fresh=True)
-    if copy is None or kept.younger_than(copy.fetched_at, ROLL_OVER) or kept.younger_than(copy.failed_at, ROLL_OVER):
+    if copy is None or not copy.body:
+        return None
+    if kept.younger_than(copy.fetched_at, ROLL_OVER) or kept.younger_than(copy.failed_at, ROLL_OVER):
         return None
     try:
         found = _read_again(provider, details, newer_than=ROLL_OVER)
