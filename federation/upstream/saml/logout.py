@@ -4,17 +4,14 @@ All four are signed. What is read has to be signed as a whole, by the provider, 
 by lxml, and believed when both read the same. ``read_request`` and ``read_response`` raise SamlFailed and nothing else.
 """
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
-from djangosaml2.utils import get_location
 from lxml import etree
 from saml2 import BINDING_HTTP_POST, saml, samlp
-from saml2.pack import http_redirect_message
 from saml2.xmldsig import DIGEST_SHA256, SIG_RSA_SHA256
 
 from accounts.linking import UpstreamSession
@@ -23,7 +20,7 @@ from federation.upstream.saml import xml
 from federation.upstream.saml.client import PoolSaml2Client
 from federation.upstream.saml.metadata import POST, REDIRECT
 from federation.upstream.saml.reading import SIGNATURE, SLACK
-from federation.upstream.saml.response import Outgoing
+from federation.upstream.saml.response import Outgoing, outgoing
 from federation.upstream.saml.xml import NAMESPACES, BadXml, content, moment, name
 
 LIFETIME = timedelta(minutes=5)
@@ -77,7 +74,7 @@ def build_request(client: PoolSaml2Client, session: UpstreamSession, request_id:
             sign_alg=SIG_RSA_SHA256,
             digest_alg=DIGEST_SHA256,
         )
-        return _outgoing(client, request, location, relay_state, binding, "SAMLRequest")
+        return outgoing(client, request, location, relay_state, binding, "SAMLRequest", sign=True)
     except Exception as error:  # pysaml2 raises bare ones
         raise ServerError("The identity provider cannot be asked to sign out.") from error
 
@@ -100,27 +97,9 @@ def build_response(client: PoolSaml2Client, request_id: str, relay_state: str) -
             in_response_to=request_id,
             destination=location,
         )
-        return _outgoing(client, response, location, relay_state, binding, "SAMLResponse")
+        return outgoing(client, response, location, relay_state, binding, "SAMLResponse", sign=True)
     except Exception as error:  # likewise
         raise ServerError("The identity provider cannot be answered.") from error
-
-
-def _outgoing(
-    client: PoolSaml2Client, message: Any, location: str, relay_state: str, binding: str, parameter: str
-) -> Outgoing:
-    if binding == POST:
-        encoded = base64.b64encode(str(message).encode()).decode()
-        return Outgoing(location, {parameter: encoded} | ({"RelayState": relay_state} if relay_state else {}))
-    sent = http_redirect_message(
-        message,
-        location,
-        relay_state,
-        typ=parameter,
-        sigalg=SIG_RSA_SHA256,
-        sign=True,
-        backend=client.sec.sec_backend,
-    )
-    return Outgoing(get_location(sent), {})
 
 
 def issuer(message: str) -> str:

@@ -159,12 +159,25 @@ def build_request(
             digest_alg=DIGEST_SHA256,
             force_authn="true" if force_authn else None,
         )
-        if binding == POST:
-            encoded = base64.b64encode(str(request).encode()).decode()
-            return Outgoing(location, {"SAMLRequest": encoded, "RelayState": relay_state})
-        sent = http_redirect_message(
-            request, location, relay_state, sigalg=SIG_RSA_SHA256, sign=sign, backend=client.sec.sec_backend
-        )
+        return outgoing(client, request, location, relay_state, binding, "SAMLRequest", sign=sign)
     except Exception as error:  # pysaml2 raises bare ones
         raise ServerError("The identity provider cannot be asked.") from error
+
+
+def outgoing(
+    client: PoolSaml2Client, message: Any, location: str, relay_state: str, binding: str, parameter: str, *, sign: bool
+) -> Outgoing:
+    """Put a message into the form of its binding; ``sign`` signs the query of the redirect binding."""
+    if binding == POST:
+        encoded = base64.b64encode(str(message).encode()).decode()
+        return Outgoing(location, {parameter: encoded} | ({"RelayState": relay_state} if relay_state else {}))
+    sent = http_redirect_message(
+        message,
+        location,
+        relay_state,
+        typ=parameter,
+        sigalg=SIG_RSA_SHA256,
+        sign=sign,
+        backend=client.sec.sec_backend,
+    )
     return Outgoing(get_location(sent), {})
