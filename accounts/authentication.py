@@ -12,8 +12,9 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts import sessions, throttling
+from accounts import events, sessions, throttling
 from accounts.models import PoolUser, SignInAlias, UserPool
+from accounts.models.events import EventType
 from accounts.models.users import UserStatus
 from accounts.statements import fetch, json_value, time_value
 
@@ -80,18 +81,25 @@ def authenticate(pool: UserPool, name: str, password: str, address: str, hide_ex
     user = find_user(pool, name)
     counted = f"id {user.pk}" if user else f"name {pool.username_key(name.strip())}"
     try:
-        throttling.count_attempts(pool, address, counted)
+        locks = throttling.count_attempts(pool, address, counted)
     except throttling.Blocked:
         raise SignInRefused(Refusal.LOCKED, user) from None
     if user is None or not user.has_usable_password() or len(password) > MAX_PASSWORD:
         make_password(password[:MAX_PASSWORD])  # the same work as for a user who exists
         unknown = user is None and not hide_existence
+        _tell_locks(pool, user, locks)
         raise SignInRefused(Refusal.UNKNOWN_USER if unknown else Refusal.INCORRECT, user)
     if not user.check_password(password):
+        _tell_locks(pool, user, locks)
         raise SignInRefused(Refusal.INCORRECT, user)
     throttling.succeeded(pool, counted, address)
     _check_status(user)
     return user
+
+
+def _tell_locks(pool: UserPool, user: PoolUser | None, locks: list[str]) -> None:
+    for kind in locks:
+        events.happened(EventType.LOCK_OUT, pool, user, reason=f"{kind}_locked")
 
 
 def _check_status(user: PoolUser) -> None:
@@ -122,6 +130,7 @@ def set_password(user: PoolUser, password: str, temporary: bool = False) -> None
     if was_external and (taken := SignInAlias.taken(user)):
         raise ValidationError(f"Another user of this pool signs in with the same {', '.join(taken)}.")
     user.save(update_fields=["password", "password_changed_at", "status", "updated_at"])
+    events.happened(EventType.PASSWORD_CHANGE, user.user_pool, user, temporary=temporary)
     if was_external:
         SignInAlias.sync(user)
     sessions.end_all(user)

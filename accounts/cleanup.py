@@ -5,7 +5,7 @@ revoked or ended grant is what userInfo and revocation are asked about, until th
 is dead. Nothing else depends on this job: expired rows are refused everywhere, and running it late, twice or on two
 workers at once changes nothing but the size of the tables.
 
-It leaves out the audit trail, whose keeping is the operator's decision.
+How long events and the audit trail are kept is each pool's own (accounts/retention.py).
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from accounts import retention
 from accounts.models import (
     AuthorizationCode,
     RefreshToken,
-    SignInAttempt,
     SigningKey,
     SignInRequest,
     SignInSession,
@@ -30,7 +30,6 @@ from accounts.models import (
 # Cognito's bound of AccessTokenValidity: no access token outlives its grant by more
 LONGEST_ACCESS_TOKEN = timedelta(hours=24)
 THROTTLE_IDLE = timedelta(days=1)
-ATTEMPTS_KEPT = timedelta(days=30)
 # so long a sign-out at a SAML provider still finds what was granted in a session (sessions.end_at_provider)
 SAML_SESSIONS_KEPT = timedelta(days=30)
 
@@ -49,7 +48,6 @@ def _useless(now: datetime) -> Iterator[QuerySet[Any]]:
         Q(blocked_until__isnull=True) | Q(blocked_until__lte=now), updated_at__lte=now - THROTTLE_IDLE
     )
     yield SigningKey.objects.filter(expires_at__lte=now)
-    yield SignInAttempt.objects.filter(at__lte=now - ATTEMPTS_KEPT)
     yield _paused(now)
 
 
@@ -68,11 +66,12 @@ def purge_expired(batch: int = 1000, limit: int | None = None) -> dict[str, int]
     Each batch is a transaction of its own, so that no lock is held for long and an interrupted run keeps its work.
     """
     deleted: dict[str, int] = {}
-    for rows in _useless(timezone.now()):
+    now = timezone.now()
+    for rows in _useless(now):
         name = rows.model.__name__
         left = limit - deleted.get(name, 0) if limit is not None else None
         deleted[name] = deleted.get(name, 0) + _purge(rows, batch, left)
-    return deleted
+    return deleted | retention.purge(now, batch)
 
 
 def _purge(rows: QuerySet[Any], batch: int, limit: int | None) -> int:

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts import directory
-from accounts.models import IdentityProvider, ProviderDocument, SignInAttempt
+from accounts.models import AuthEvent, IdentityProvider, ProviderDocument
 
 NO_LEASE = timedelta()  # for a turn that ends at once
 
@@ -28,7 +28,7 @@ def providers_of_type(provider_type: str) -> Iterator[IdentityProvider]:
 
 def providers_in_use(provider_type: str, since: datetime) -> Iterator[IdentityProvider]:
     """Yield the providers of this type through whom somebody signed in, or tried to, after ``since``."""
-    lately = SignInAttempt.objects.filter(provider=OuterRef("pk"), at__gt=since)
+    lately = AuthEvent.objects.filter(provider=OuterRef("pk"), at__gt=since)
     found = IdentityProvider.objects.filter(Exists(lately), provider_type=provider_type)
     return found.select_related("user_pool").iterator()
 
@@ -67,6 +67,11 @@ def failed(provider: IdentityProvider, kind: str, url: str, cause: str) -> None:
     rows = ProviderDocument.objects.filter(provider=provider, kind=kind).exclude(url=url)
     rows.update(url=url, body="", fetched_at=None)
     _end_turn(provider, kind, failure=cause[:32], failed_at=timezone.now())
+
+
+def failing(provider: IdentityProvider) -> bool:
+    """Whether a document of ``provider`` could not be read the last time."""
+    return ProviderDocument.objects.filter(provider=provider).exclude(failure="").exists()
 
 
 def _end_turn(provider: IdentityProvider, kind: str, **values: object) -> None:

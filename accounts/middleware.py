@@ -54,7 +54,9 @@ class RequestMiddleware:
         if settings.HTTPS:
             # one deployment has one scheme; behind a proxy that ends TLS the socket does not know it
             request.META["wsgi.url_scheme"] = "https"
-        request.META["REMOTE_ADDR"] = client_address(request)
+        address = client_address(request)
+        request.META["REMOTE_ADDR"] = address
+        tracing.set_address(address)
         response = self.get_response(request)
         response["x-amz-cognito-request-id"] = request_id
         if not response.has_header("Cache-Control"):

@@ -12,8 +12,8 @@ sends can be mapped as well.
 import json
 from collections.abc import Iterator
 
-from accounts import attempts
-from accounts.models import IdentityProvider, ProviderDocument, SignInAttempt
+from accounts import events
+from accounts.models import AuthEvent, IdentityProvider, ProviderDocument
 
 STANDARD = (
     "sub", "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username", "profile", "picture",
@@ -56,7 +56,7 @@ OF_THE_TOKEN = frozenset(
 )  # fmt: skip
 ATTEMPTS = 5
 # a fact of a step as long as this may have been cut off in the middle of a name
-CLIPPED = (attempts.MAX_WORDS, attempts.MAX_CLAIMS)
+CLIPPED = (events.MAX_WORDS, events.MAX_CLAIMS)
 MAX_NAME, MAX_NAMES = 256, 100
 
 
@@ -83,7 +83,7 @@ def _listed(provider: IdentityProvider) -> Iterator[str]:
 
 def sent(provider: IdentityProvider) -> Iterator[str]:
     """Yield the claims that the last sign-ins brought, as their steps tell."""
-    for attempt in SignInAttempt.objects.filter(provider=provider)[:ATTEMPTS]:
+    for attempt in AuthEvent.objects.filter(provider=provider)[:ATTEMPTS]:
         for step in attempt.steps:
             fact = step.get("claims")
             if isinstance(fact, str):

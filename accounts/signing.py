@@ -19,8 +19,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from jwcrypto import jwa, jwk
 
-from accounts import directory
+from accounts import directory, events
 from accounts.models import SigningKey, UserPool
+from accounts.models.events import EventType
 from accounts.models.keys import TokenUse
 
 LEAD = timedelta(days=1)
@@ -151,6 +152,9 @@ def _succeed(
         )
     kid = base64.b64encode(secrets.token_bytes(32)).decode()
     public = {**key.export_public(as_dict=True), "alg": pool.signing_algorithm, "kid": kid, "use": "sig"}
+    if newest is not None:  # the first keys are the pool's making, and no news
+        why, signs_from = "withdrawn" if withdraw else "", starts.isoformat(timespec="minutes")
+        events.happened(EventType.KEY_ROTATION, pool, reason=why, kid=kid, token_use=token_use, signs_from=signs_from)
     return [
         SigningKey.objects.create(
             user_pool=pool,

@@ -6,7 +6,7 @@ import logging
 
 from celery import shared_task
 
-from accounts import cleanup, signing
+from accounts import cleanup, event_counts, signing
 from accounts.jobs import recorded
 from accounts.models import UserPool
 
@@ -38,3 +38,10 @@ def purge_expired() -> dict[str, int]:
 def purge_paused_sign_ins() -> int:
     """Delete the sign-ins at identity providers that were never finished and return how many."""
     return cleanup.purge_paused()
+
+
+@shared_task
+@recorded
+def count_events() -> int:
+    """Count the events of the hours that are not settled and return how many they had."""
+    return event_counts.count()

@@ -54,29 +54,37 @@ _TAKE_BACK = """UPDATE accounts_signinthrottle SET failures = failures - 1, bloc
 _BLOCK = "UPDATE accounts_signinthrottle SET blocked_until = %s WHERE user_pool_id = %s AND key = %s"
 
 
-def count_attempts(pool: UserPool, address: str, user_value: str) -> None:
+def count_attempts(pool: UserPool, address: str, user_value: str) -> list[str]:
     """Count one attempt from ``address`` at ``user_value``; raise Blocked while either is locked out.
 
-    A blocked address does not count against the user: it would lock out whom it cannot try any more.
+    Return which of the two it locks out, unless it turns out to be right: "address", "user". A blocked address does
+    not count against the user: it would lock out whom it cannot try any more.
     """
     with transaction.atomic():
-        free = count(pool, "address", address) and count(pool, "user", user_value)
-    if not free:
+        counts = {"address": count(pool, "address", address)}
+        if counts["address"]:
+            counts["user"] = count(pool, "user", user_value)
+    if not all(counts.values()):
         raise Blocked
+    return [kind for kind, failures in counts.items() if failures >= FREE_FAILURES[kind]]
 
 
-def count(pool: UserPool, kind: str, value: str) -> bool:
-    """Count one attempt of ``value`` (``kind``: user or address); False, and nothing counted, while it is blocked."""
+def count(pool: UserPool, kind: str, value: str) -> int:
+    """Count one attempt of ``value`` (``kind``: user or address) and return how many there were of late.
+
+    0, and nothing counted, while it is blocked.
+    """
     now, key = timezone.now(), _key(kind, value)
     now_param = time_param(now)
     row = fetch(_COUNT, (pool.pk, key, now_param, time_param(now - FORGOTTEN_AFTER), now_param))
     if row is None:
-        return False
-    over = int(row[0]) - FREE_FAILURES[kind]
+        return 0
+    failures = int(row[0])
+    over = failures - FREE_FAILURES[kind]
     if over >= 0:
         until = now + min(timedelta(seconds=2 ** min(over, 10)), LONGEST_BLOCK)
         change(_BLOCK, (time_param(until), pool.pk, key))
-    return True
+    return failures
 
 
 def succeeded(pool: UserPool, user_value: str, address: str) -> None:

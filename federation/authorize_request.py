@@ -92,7 +92,7 @@ def _target(pool: UserPool, client: AppClient, redirect_uri: str, parameters: Pa
     # tokens never travel in a query (OAuth 2.0 Multiple Response Types 3): an error about it does, safely
     usable = mode in MODES and not (implicit and mode == "query") and "response_mode" not in parameters.repeated
     state = "" if "state" in parameters.repeated else parameters.get("state")
-    return Target(redirect_uri, state[: LIMITS["state"]], mode if usable else default, pool.issuer)
+    return Target(redirect_uri, state[: LIMITS["state"]], mode if usable else default, pool.issuer, client.client_id)
 
 
 def _parse_rest(

@@ -15,8 +15,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix
 from django.utils import timezone
 
-from accounts import attempts, linking, opaque, pauses
-from accounts.attempts import Steps
+from accounts import events, linking, opaque, pauses
+from accounts.events import Steps
 from accounts.linking import ExternalIdentity, IdentityRefused
 from accounts.middleware import base_url_of, pool_of
 from accounts.models import IdentityProvider, PoolUser, SignInRequest
@@ -105,10 +105,7 @@ def finish(
     steps.subject = identity.subject
     user = _user(asked, upstream, identity)
     steps.note("user found", username=user.username)
-    response = signin.sign_in(request, asked, user, identity)
-    steps.note("signed in")
-    attempts.signed_in(asked.pool, identity.provider, asked.client.client_id, user, steps)
-    return response
+    return signin.sign_in(request, asked, user, identity, steps.note("signed in"))
 
 
 def _user(asked: AuthorizeRequest, upstream: Upstream, identity: ExternalIdentity) -> PoolUser:
@@ -127,7 +124,7 @@ def _find(request: HttpRequest, given: Parameters, state: str, protocol: str) ->
     pool = pool_of(request)
     paused = pauses.find(pool, state) if "state" not in given.repeated else None
     if paused is None:
-        attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
+        events.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
         raise HostedPageError(UNKNOWN_PAGES[protocol])
     if request.method == "POST" and not _browser(request) and not given.get(parameters.FROM_HERE):
         raise CookieMissing
@@ -139,7 +136,7 @@ def _find(request: HttpRequest, given: Parameters, state: str, protocol: str) ->
 def _lost(request: HttpRequest, paused: SignInRequest, why: Lost) -> HostedPageError:
     """Record why the answer cannot be taken; the person is told no more than that it cannot (W 1.4)."""
     if pauses.may_note_refusal(paused):
-        attempts.refused(pool_of(request), *_parties(request, paused), Steps(), why.value)
+        events.refused(pool_of(request), *_parties(request, paused), Steps(), why.value)
     return HostedPageError(LOST_PAGE)
 
 
@@ -150,7 +147,7 @@ def _asked_again(request: HttpRequest, paused: SignInRequest) -> AuthorizeReques
     except (RefusedRequest, HostedPageError) as error:
         code = error.error.code if isinstance(error, RefusedRequest) else error.code
         if pauses.may_note_refusal(paused):
-            attempts.refused(pool_of(request), *_parties(request, paused), Steps(), "request_outdated", code)
+            events.refused(pool_of(request), *_parties(request, paused), Steps(), "request_outdated", code)
         raise
 
 
@@ -165,7 +162,7 @@ def record_refusal(
     asked: AuthorizeRequest, provider: IdentityProvider | None, steps: Steps, error: OAuthError, *, early: bool = False
 ) -> None:
     told = (getattr(error, "reason", error.code), error.code, error.description)
-    attempts.refused(asked.pool, provider, asked.client.client_id, steps, *told, early=early)
+    events.refused(asked.pool, provider, asked.client.client_id, steps, *told, early=early)
 
 
 # --- the browser ------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class Target:
     mode: str
     """query, fragment or form_post."""
     issuer: str
+    client_id: str
 
 
 def json_response(body: Mapping[str, Any], status: int = 200) -> HttpResponse:

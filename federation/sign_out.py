@@ -12,8 +12,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
-from accounts import attempts, opaque, saml_messages, sessions
-from accounts.attempts import Steps
+from accounts import events, opaque, saml_messages, sessions
+from accounts.events import Steps
 from accounts.linking import UpstreamSession
 from accounts.middleware import base_url_of, pool_of
 from accounts.models import IdentityProvider, SignInSession
@@ -131,7 +131,7 @@ def _end(request: HttpRequest, provider: IdentityProvider, found: logout.SignedO
     steps.subject = found.name_id
     users = sessions.end_at_provider(provider, found.name_id, found.indexes)
     steps.note("signed out by the provider", users=len(users), sessions_named=len(found.indexes))
-    attempts.signed_out(pool_of(request), provider, users, steps)
+    events.signed_out(pool_of(request), provider, users, steps)
 
 
 def _senders(request: HttpRequest, issuer: str) -> Iterator[tuple[IdentityProvider, PoolSaml2Client]]:
@@ -169,4 +169,4 @@ def _send(request: HttpRequest, made: Outgoing, provider: IdentityProvider) -> H
 
 def _record(request: HttpRequest, provider: IdentityProvider | None, steps: Steps, failed: SamlFailed) -> None:
     steps.note("sign-out refused", failed.detail, reason=failed.reason)
-    attempts.refused(pool_of(request), provider, "", steps, failed.reason, failed.code, failed.description, early=True)
+    events.refused(pool_of(request), provider, "", steps, failed.reason, failed.code, failed.description, early=True)

@@ -12,7 +12,8 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import sessions
+from accounts import events, sessions
+from accounts.events import Steps
 from accounts.linking import ExternalIdentity
 from accounts.models import AuthorizationCode, PoolUser, SignInSession
 from accounts.models.grants import Grant, Subject, new_id
@@ -69,9 +70,15 @@ def _hinted_sub(asked: AuthorizeRequest) -> str:
 
 
 def sign_in(
-    request: HttpRequest, asked: AuthorizeRequest, user: PoolUser, identity: ExternalIdentity | None = None
+    request: HttpRequest,
+    asked: AuthorizeRequest,
+    user: PoolUser,
+    identity: ExternalIdentity | None = None,
+    steps: Steps | None = None,
 ) -> HttpResponse:
     """Start the session of a user who has just been authenticated, here or as ``identity``, and answer the app.
+
+    ``steps`` led there.
 
     Raise LoginRequired when somebody else signed in than id_token_hint names (OpenID Connect Core 3.1.2.1), or when
     the user was signed out meanwhile.
@@ -83,7 +90,8 @@ def sign_in(
         if not user.signed_in(session.auth_time):
             raise errors.LoginRequired  # the session goes with the transaction
         response = finish(request, asked, session)
-    log.info("signed in", extra={"pool": asked.pool.pk, "client": asked.client.client_id, "sub": user.sub})
+        # with the session or not at all; its provider and its user are there, or the session could not be
+        events.signed_in(asked.pool, identity.provider if identity else None, asked.client.client_id, user, steps)
     sessions.set_cookie(response, cookie)
     return response
 

@@ -9,8 +9,8 @@ is for providers whose operator wants that, and for apps that nobody signs in to
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import attempts
-from accounts.attempts import Steps
+from accounts import events
+from accounts.events import Steps
 from accounts.middleware import base_url_of, pool_of
 from federation import authorize_request, federated, parameters, signin
 from federation.authorize_request import AuthorizeRequest, RefusedRequest
@@ -59,7 +59,7 @@ def _asked(request: HttpRequest, given: Parameters) -> AuthorizeRequest:
         values = {name: value for name, value in said.values.items() if name not in IGNORED}
         return authorize_request.parse(pool, Parameters(values, said.repeated - {*IGNORED}))
     except (HostedPageError, RefusedRequest, OAuthError) as error:
-        attempts.refused(pool, None, "", Steps(), "relay_state", early=True)
+        events.refused(pool, None, "", Steps(), "relay_state", early=True)
         if isinstance(error, OAuthError):  # not even a query
             raise HostedPageError(PAGE) from error
         raise

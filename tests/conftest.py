@@ -10,7 +10,7 @@ from django.core.cache import cache
 from django.test import Client
 from jwcrypto import jwk
 
-from accounts import attempts, directory, saml_keys, signing
+from accounts import directory, events, saml_keys, signing
 from accounts.models import AppClient, PoolUser, UserPool
 from federation.upstream import suspension
 from tests import factories
@@ -36,7 +36,7 @@ def _fresh_caches() -> Iterator[None]:
     directory.forget()
     cache.clear()
     suspension.forget()
-    attempts.forget_early()
+    events.forget_early()
     yield
     directory.forget()
 

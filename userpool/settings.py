@@ -189,6 +189,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # one log, in one form
 # Late, twice or on two machines at once: no job minds.
 CELERY_BEAT_SCHEDULE = {
     "delete what has expired": {"task": "accounts.tasks.purge_expired", "schedule": crontab(minute=7)},
+    "count events for the dashboard": {"task": "accounts.tasks.count_events", "schedule": crontab()},
     "delete sign-ins that nobody finished": {"task": "accounts.tasks.purge_paused_sign_ins", "schedule": crontab()},
     "read discovery documents and keys again": {
         "task": "federation.tasks.refresh_oidc_discovery",

@@ -28,7 +28,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         (
             ("Signing keys", "key", "accounts.signingkey"),
             ("SAML keys", "encrypted", "accounts.samlkey"),
-            ("Sign-in attempts", "login", "accounts.signinattempt"),
+            ("Events", "event_note", "accounts.authevent"),
             ("Sessions", "devices", "accounts.signinsession"),
             ("Grants", "token", "accounts.refreshtoken"),
             ("Audit trail", "history", "accounts.auditevent"),

@@ -27,15 +27,15 @@ from accounts.models import Operator
 APPS = ("accounts", "auth")
 SHOWN = (
     "userpool", "userpooldomain", "appclient", "appclientsecret", "identityprovider", "resourceserver", "pooluser",
-    "group", "signingkey", "samlkey", "signinsession", "refreshtoken", "signinattempt", "auditevent", "operator",
+    "group", "signingkey", "samlkey", "signinsession", "refreshtoken", "authevent", "auditevent", "operator",
     "jobrun",
 )  # fmt: skip
 NAMES = {("auth", "group"): "operator group", ("accounts", "operator"): "operator"}
 # the server writes these rows itself
 WITHOUT_USE = (
     "add_auditevent", "change_auditevent", "delete_auditevent", "change_signingkey", "add_signinsession",
-    "change_signinsession", "add_refreshtoken", "delete_refreshtoken", "add_signinattempt", "change_signinattempt",
-    "delete_signinattempt", "add_jobrun", "delete_jobrun",
+    "change_signinsession", "add_refreshtoken", "delete_refreshtoken", "add_authevent", "change_authevent",
+    "delete_authevent", "add_jobrun", "delete_jobrun",
 )  # fmt: skip
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 

@@ -66,6 +66,7 @@ class UserPoolAdmin(key_operations.KeyPermissions, ConsoleAdmin):
         POLICY,
         ("Attributes", {"fields": ("required_attributes", "new_attributes"), "classes": ["tab"]}),
         ("Signing keys", {"fields": ("signing_algorithm", "key_rotation_days"), "classes": ["tab"]}),
+        ("Records", {"fields": ("event_retention_days", "audit_retention_days"), "classes": ["tab"]}),
     )
     fieldsets = (
         (None, {"fields": ("name", "deletion_protection")}),
@@ -80,6 +81,7 @@ class UserPoolAdmin(key_operations.KeyPermissions, ConsoleAdmin):
         POLICY,
         ("Attributes", {"fields": ("attributes", "new_attributes"), "classes": ["tab"]}),
         ("Signing keys", {"fields": ("signing_algorithm", "key_rotation_days"), "classes": ["tab"]}),
+        ("Records", {"fields": ("event_retention_days", "audit_retention_days"), "classes": ["tab"]}),
     )
     view_fieldsets = (
         (None, {"fields": ("name", "deletion_protection")}),
@@ -88,6 +90,7 @@ class UserPoolAdmin(key_operations.KeyPermissions, ConsoleAdmin):
         ("Password policy", {"fields": ("policy_words",), "classes": ["tab"]}),
         ("Attributes", {"fields": ("attributes",), "classes": ["tab"]}),
         ("Signing keys", {"fields": ("signing_algorithm", "key_rotation_days"), "classes": ["tab"]}),
+        ("Records", {"fields": ("event_retention_days", "audit_retention_days"), "classes": ["tab"]}),
     )
 
     class Media:

@@ -9,19 +9,20 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
 from accounts import provider_details, provider_examination
-from accounts.admin import attempts, panels, provider_setup, saml_preview
+from accounts.admin import events, panels, provider_setup, saml_preview
 from accounts.admin.base import PoolBoundAdmin
 from accounts.admin.operations import Operation
 from accounts.admin.provider_forms import PREFIX, WORDS, for_type
 from accounts.admin.site import console
-from accounts.models import IdentityProvider, SignInAttempt
-from accounts.models.attempts import Outcome
+from accounts.models import AuthEvent, IdentityProvider
+from accounts.models.events import EventType, Outcome
 from accounts.models.providers import ProviderType
 
 TYPES = tuple((str(value), str(label)) for value, label in ProviderType.choices)
 SETUP = "Register at the provider"
 PUBLISHED = "What the provider publishes"
-OUTCOMES = {Outcome.SIGNED_IN: "success", Outcome.REFUSED: "danger"}
+OUTCOMES = {Outcome.SUCCEEDED: "success", Outcome.REFUSED: "danger"}
+LAST = {Outcome.SUCCEEDED.value: "Signed in", Outcome.REFUSED.value: "Refused"}
 
 
 @register(IdentityProvider, site=console)
@@ -34,15 +35,14 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     list_filter = (("user_pool", AutocompleteSelectFilter), "provider_type")
     search_fields = ("provider_name", "user_pool__id", "user_pool__name")
     actions_detail = ("test_configuration",)
-    readonly_fields = ("redirect_uris", "service_provider", "shown_metadata", "shown_attempts")
+    readonly_fields = ("redirect_uris", "service_provider", "shown_metadata", "shown_events")
 
     class Media:
         js = ("console/copy.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        # one look at the index of attempts for each row, in the statement that reads the rows
-        newest = SignInAttempt.objects.filter(provider=OuterRef("pk")).order_by("-id")
-        newest = newest.exclude(outcome=Outcome.SIGNED_OUT).exclude(reason__startswith="logout_")
+        # one look at the index of events for each row, in the statement that reads the rows
+        newest = AuthEvent.objects.filter(provider=OuterRef("pk"), event_type=EventType.SIGN_IN).order_by("-id")
         found: QuerySet[Any] = super().get_queryset(request)
         return found.annotate(
             last_at=Subquery(newest.values("at")[:1]), last_outcome=Subquery(newest.values("outcome")[:1])
@@ -50,7 +50,7 @@ class IdentityProviderAdmin(PoolBoundAdmin):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         shown = super().get_list_display(request)
-        return shown if request.user.has_perm(attempts.PERMISSION) else [one for one in shown if one != "last_sign_in"]
+        return shown if request.user.has_perm(events.PERMISSION) else [one for one in shown if one != "last_sign_in"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         kind = self._type(request, obj)
@@ -63,8 +63,8 @@ class IdentityProviderAdmin(PoolBoundAdmin):
             users = ("idp_identifiers", "attribute_mapping")
         if obj is not None:
             first += ("provider_type",)
-            if request.user.has_perm(attempts.PERMISSION):
-                users += ("shown_attempts",)
+            if request.user.has_perm(events.PERMISSION):
+                users += ("shown_events",)
         saml = kind == ProviderType.SAML
         return (
             *([(SETUP, {"fields": ("service_provider" if saml else "redirect_uris",)})] if kind else []),
@@ -109,7 +109,7 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     def last_sign_in(self, provider: Any) -> Any:
         if not provider.last_outcome:
             return ""
-        return provider.last_outcome, f"{Outcome(provider.last_outcome).label} {provider.last_at:%Y-%m-%d %H:%M}"
+        return provider.last_outcome, f"{LAST[provider.last_outcome]} {provider.last_at:%Y-%m-%d %H:%M}"
 
     @display(description="Redirect URI")
     def redirect_uris(self, provider: IdentityProvider) -> Any:
@@ -123,9 +123,9 @@ class IdentityProviderAdmin(PoolBoundAdmin):
     def shown_metadata(self, provider: IdentityProvider) -> Any:
         return saml_preview.panel(provider)
 
-    @display(description="Sign-in attempts")
-    def shown_attempts(self, provider: IdentityProvider) -> Any:
-        return attempts.link_to(provider__id__exact=provider.pk)
+    @display(description="Events")
+    def shown_events(self, provider: IdentityProvider) -> Any:
+        return events.link_to(provider__id__exact=provider.pk)
 
     @display(description="Identifiers")
     def shown_identifiers(self, provider: IdentityProvider) -> str:

@@ -2,9 +2,9 @@
 
 from accounts.admin import (
     activity,
-    attempts,
     audit,
     clients,
+    events,
     jobs,
     keys,
     operators,
@@ -18,10 +18,10 @@ from accounts.admin.site import console
 
 __all__ = [
     "activity",
-    "attempts",
     "audit",
     "clients",
     "console",
+    "events",
     "jobs",
     "keys",
     "operators",

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts import attempt_words, documents, provider_details, saml_metadata
+from accounts import documents, event_words, provider_details, saml_metadata
 from accounts.admin import panels
 from accounts.models import IdentityProvider, ProviderDocument
 from accounts.provider_details import SamlDetails
@@ -49,7 +49,7 @@ def _of_copy(copy: ProviderDocument | None) -> Rows:
     if copy is not None and copy.fetched_at is not None:
         yield "Fetched", _moment(copy.fetched_at)
     if copy is not None and copy.failed_at is not None:
-        why = attempt_words.CAUSES.get(copy.failure, copy.failure)
+        why = event_words.CAUSES.get(copy.failure, copy.failure)
         yield (
             panels.verdict("bad", "Last attempt failed"),
             panels.lines([_moment(copy.failed_at), why]),

@@ -11,7 +11,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from accounts import audit, rules
-from accounts.admin import attempts, panels, user_search
+from accounts.admin import events, panels, user_search
 from accounts.admin.audited import actor
 from accounts.admin.base import ConsoleForm, PoolBoundAdmin
 from accounts.admin.site import console
@@ -61,7 +61,7 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
         },
     )
     shown = ("sub", "shown_status", "enabled", "password_changed_at", "signed_out_at", "created_at", "updated_at")
-    readonly_fields = (*shown, "identities", "shown_attributes", "shown_groups", "shown_attempts")
+    readonly_fields = (*shown, "identities", "shown_attributes", "shown_groups", "shown_events")
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         return user_search.search(queryset, search_term), False
@@ -70,7 +70,7 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
         return super().get_queryset(request).defer("password", "other_fields")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        seen = ("shown_attempts",) if request.user.has_perm(attempts.PERMISSION) else ()
+        seen = ("shown_events",) if request.user.has_perm(events.PERMISSION) else ()
         if obj is not None and not self.has_change_permission(request, obj):
             return [
                 (None, {"fields": ("user_pool", "username", *self.shown)}),
@@ -165,9 +165,9 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
             ),
         )  # fmt: skip
 
-    @display(description="Sign-in attempts")
-    def shown_attempts(self, user: PoolUser) -> Any:
-        return attempts.link_to(user__id__exact=user.pk)
+    @display(description="Events")
+    def shown_events(self, user: PoolUser) -> Any:
+        return events.link_to(user__id__exact=user.pk)
 
 
 class GroupForm(ConsoleForm):

@@ -1,10 +1,10 @@
 """All tables. Every row but an Operator's belongs to one user pool."""
 
-from accounts.models.attempts import SignInAttempt
 from accounts.models.audit import AuditEvent
 from accounts.models.clients import AppClient, AppClientSecret
 from accounts.models.codes import AuthorizationCode
 from accounts.models.documents import ProviderDocument
+from accounts.models.events import AuthEvent, EventCount
 from accounts.models.jobs import JobRun
 from accounts.models.keys import SigningKey
 from accounts.models.operators import Operator
@@ -20,7 +20,9 @@ __all__ = [
     "AppClient",
     "AppClientSecret",
     "AuditEvent",
+    "AuthEvent",
     "AuthorizationCode",
+    "EventCount",
     "FormerIdentity",
     "Group",
     "IdentityProvider",
@@ -33,7 +35,6 @@ __all__ = [
     "ResourceServer",
     "SamlKey",
     "SignInAlias",
-    "SignInAttempt",
     "SignInRequest",
     "SignInSession",
     "SignInThrottle",

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models.functions import Lower
 
@@ -61,6 +61,18 @@ class UserPool(models.Model):  # type: ignore[django-manager-missing] # the tool
     signing_algorithm = models.CharField(max_length=5, choices=SigningAlgorithm, default=SigningAlgorithm.RS256)
     key_rotation_days = models.PositiveIntegerField(
         default=90, help_text="How many days a signing key signs; 0 keeps it until it is rotated by hand."
+    )
+    event_retention_days = models.PositiveIntegerField(
+        "events are kept for (days)",
+        default=30,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="Sign-ins, refusals and the like, with their addresses.",
+    )
+    audit_retention_days = models.PositiveIntegerField(
+        "the audit trail is kept for (days)",
+        default=365,
+        validators=[MaxValueValidator(3650)],
+        help_text="What operators and commands changed; 0 keeps it for ever.",
     )
     other_fields = models.JSONField(
         default=dict, blank=True, help_text="Fields of Cognito's that are kept for export and not acted upon."

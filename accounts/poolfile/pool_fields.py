@@ -1,7 +1,8 @@
 """The tables of UserPoolType, ResourceServerType, GroupType and IdentityProviderType.
 
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_UserPoolType.html and its neighbours.
-Userpool's own fields: UserPool.SigningAlgorithm and UserPool.KeyRotationDays.
+Userpool's own fields: SigningAlgorithm, KeyRotationDays,
+EventRetentionDays and AuditRetentionDays of a UserPool.
 """
 
 from typing import Any
@@ -91,6 +92,8 @@ POOL = Kind(
         ),
         Field("SigningAlgorithm", Choice(tuple(SigningAlgorithm.values)), "signing_algorithm", default="RS256"),
         Field("KeyRotationDays", Number(0, 36500), "key_rotation_days", default=90),
+        Field("EventRetentionDays", Number(1, 3650), "event_retention_days", default=30),
+        Field("AuditRetentionDays", Number(0, 3650), "audit_retention_days", default=365),
         kept("MfaConfiguration", Choice(("OFF", "ON", "OPTIONAL"))),
         kept("LambdaConfig", MapOf(Anything())),
         kept("SmsVerificationMessage", Text(140, 6)),

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from accounts.tracing import current_request_id
-from federation import errors, parameters, responses
+from federation import errors, parameters, refusals, responses
 
 log = logging.getLogger("userpool.request")
 SALT = "userpool.error"
@@ -118,6 +118,8 @@ def show(request: HttpRequest, code: str, signed_id: str = "", status: int = 400
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Answer a form whose CSRF token is missing or foreign (settings.CSRF_FAILURE_VIEW)."""
     log.warning("csrf: %s", reason)
+    if getattr(request, "user_pool", None) is not None:  # the console has no pool
+        refusals.record(request, "", "csrf")
     return show(request, "csrf", status=403)
 
 

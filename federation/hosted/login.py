@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from accounts import authentication
+from accounts import authentication, events
 from accounts.authentication import Refusal, SignInRefused
 from accounts.middleware import pool_of
 from accounts.models import IdentityProvider
@@ -67,7 +67,9 @@ def _sign_in(request: HttpRequest, asked: AuthorizeRequest) -> HttpResponse:
     try:
         user = authentication.authenticate(asked.pool, name[:2048], password, address, hide)
     except SignInRefused as refused:
-        signin.log.info("sign-in refused: %s", refused.reason, extra={"pool": asked.pool.pk})
+        # one that was not even tried costs nothing, and could fill the table
+        early = refused.reason == Refusal.LOCKED
+        events.refused(asked.pool, None, asked.client.client_id, None, refused.reason, user=refused.user, early=early)
         field = "password" if refused.reason == Refusal.INCORRECT else ""
         return _page(request, asked, name, field, WORDS[refused.reason])
     if user.status == UserStatus.FORCE_CHANGE_PASSWORD:

@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.csrf import ensure_csrf_cookie
 
-from accounts import directory, sessions
+from accounts import directory, events, sessions
+from accounts.events import Steps
 from accounts.middleware import pool_of
 from accounts.models import AppClient, UserPool
 from federation import parameters, responses, sign_out, tokens
@@ -26,6 +27,7 @@ class SignOut:
     """A proven sign-out request: where to go, and whom the app says it signed in."""
 
     url: str
+    client_id: str
     hinted_sub: str = ""
     must_ask: bool = False
 
@@ -56,8 +58,11 @@ def _ask(request: HttpRequest, given: Parameters, wanted: SignOut) -> HttpRespon
 
 
 def _sign_out(request: HttpRequest, wanted: SignOut) -> HttpResponse:
-    session = sessions.current(request, pool_of(request))
-    sessions.end(request, pool_of(request))  # first: a provider that never answers leaves nobody signed in here
+    pool = pool_of(request)
+    session = sessions.current(request, pool)
+    if session is not None:
+        events.signed_out(pool, None, [session.user], Steps(), wanted.client_id)
+    sessions.end(request, pool)  # first: a provider that never answers leaves nobody signed in here
     onward = sign_out.begin(request, session, wanted.url) if session is not None else None
     response = onward or done(request, wanted.url)
     sessions.delete_cookie(response)
@@ -85,16 +90,16 @@ def _parse(pool: UserPool, given: Parameters) -> SignOut:
     if client is None:
         raise HostedPageError("invalid_client" if client_id else "invalid_request", client_id)
     if given.get("logout_uri"):
-        return SignOut(_registered(client, given.get("logout_uri")))
+        return SignOut(_registered(client, given.get("logout_uri")), client_id)
     sub = str(hinted["sub"]) if hinted else ""
     if given.get("post_logout_redirect_uri"):
         url = _registered(client, given.get("post_logout_redirect_uri"))
         state = given.get("state")
-        return SignOut(responses.with_query(url, {"state": state} if state else {}), sub, must_ask=True)
+        return SignOut(responses.with_query(url, {"state": state} if state else {}), client_id, sub, must_ask=True)
     if given.get("redirect_uri"):
-        return SignOut(_login_url(client, given))
+        return SignOut(_login_url(client, given), client_id)
     if hinted is not None:
-        return SignOut("", sub, must_ask=True)
+        return SignOut("", client_id, sub, must_ask=True)
     raise HostedPageError("logout_mismatch", client_id)
 
 

@@ -129,7 +129,7 @@ def token(pool: UserPool, parameters: Parameters, authorization_header: str) -> 
     _, body, status = handler.create_token_response(request, minting)
     if status != 200:
         refusal = _BY_CODE.get(json.loads(body)["error"], errors.InvalidRequest)
-        raise TokenRefused(refusal(), validator.client)
+        raise TokenRefused(refusal(), validator.client, validator.why, validator.refused_user)
     return minting.answer
 
 
@@ -140,10 +140,15 @@ _IGNORED = {"refresh_token": ("scope", "redirect_uri", "code"), "client_credenti
 class TokenRefused(Exception):
     """A refusal at a client-authenticated endpoint, with the client as far as it is known (for its dialect)."""
 
-    def __init__(self, error: errors.OAuthError, client: AppClient | None) -> None:
+    def __init__(
+        self, error: errors.OAuthError, client: AppClient | None, why: str = "", user: int | None = None
+    ) -> None:
         super().__init__(str(error))
         self.error = error
         self.client = client
+        self.why = why if isinstance(error, errors.InvalidGrant | errors.InvalidClient) and why else error.code
+        """The reason in one word, for operators."""
+        self.user = user
 
 
 def authenticated_client(pool: UserPool, parameters: Parameters, authorization_header: str) -> AppClient:

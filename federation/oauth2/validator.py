@@ -43,7 +43,20 @@ class PoolValidator(OAuth2Validator):
         self.client: AppClient | None = None
         self.code: PresentedCode | None = None
         self.grant: Grant | None = None
+        self.presented: Grant | None = None
         self.refresh_token = ""
+        self.why = ""
+        """Why it was refused, for operators; the app hears no more than the error code."""
+
+    def _refuse(self, why: str) -> bool:
+        self.why = why
+        return False
+
+    @property
+    def refused_user(self) -> int | None:
+        """The user whose code or refresh token was presented, if it was one."""
+        grant = self.code.grant if self.code else self.presented
+        return grant.subject.pk if grant else None
 
     # --- the client
 
@@ -74,11 +87,13 @@ class PoolValidator(OAuth2Validator):
             if client is not None and client.secret_matches(secret):
                 request.client_id = client.client_id
                 return True
-        return False
+        return self._refuse("client_secret" if self.client else "client_unknown")
 
     def authenticate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
         client = self._load_application(client_id or "", request)
-        return client is not None and not client.is_confidential
+        if client is None or client.is_confidential:
+            return self._refuse("client_secret" if client else "client_unknown")
+        return True
 
     def validate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
         return self._load_application(client_id, request) is not None
@@ -141,17 +156,17 @@ class PoolValidator(OAuth2Validator):
         """Look the code up, its row locked. One that was used already betrays a thief: its grant is revoked."""
         self.code = AuthorizationCode.present(code, client)
         if self.code is None:
-            return False
+            return self._refuse("code_unknown")
         if self.code.consumed:
             RefreshToken.revoke_origin(self.code.grant.origin_jti, client)
-            return False
+            return self._refuse("code_replayed")
         if not self.code.live:
-            return False
-        if unreadable := claims.unreadable_scope(client, self.code.grant.scopes):
-            log.warning("ReadAttributes lack one of scope %s", unreadable, extra={"client": client.client_id})
-            return False
+            return self._refuse("code_over")
+        if claims.unreadable_scope(client, self.code.grant.scopes):
+            return self._refuse("scope_unreadable")
         if request.code_verifier and not self.code.code_challenge:
-            return False  # RFC 9700 4.8.2: the challenge was taken out of the authorization request
+            return self._refuse("challenge_missing")  # RFC 9700 4.8.2: it was taken out of the authorization request
+        self.why = "code_verifier"  # what the engine looks at next
         self.grant = self.code.grant
         request.scopes = self.grant.scopes
         request.user = self.grant.subject
@@ -168,13 +183,14 @@ class PoolValidator(OAuth2Validator):
     ) -> bool:
         """Compare with the redirect_uri of the authorization request; invalid_grant otherwise (RFC 6749 5.2)."""
         if self.code is None or self.code.redirect_uri != redirect_uri:
+            self.why = "redirect_uri_differs"
             raise errors.InvalidGrantError(request=request)
         return True
 
     def spend_code(self, request: Any) -> bool:
         """Spend the code and store the grant; False when somebody else spent it."""
         if self.code is None or not AuthorizationCode.spend(self.code):
-            return False
+            return self._refuse("code_replayed")
         self.refresh_token = tokens.open_grant(request.client, self.code.grant)
         return True
 
@@ -188,12 +204,13 @@ class PoolValidator(OAuth2Validator):
             if not self.refresh_token:  # a concurrent request was first: this token is a retired one now
                 presented = RefreshToken.present(refresh_token, client)
         if presented is None:
-            return False
+            return self._refuse("refresh_token_unknown")
+        self.presented = presented.grant
         if presented.reused:
             RefreshToken.revoke(pk=presented.pk)
-            return False
+            return self._refuse("refresh_token_reused")
         if not presented.live or not (presented.current or presented.replaced_by):
-            return False
+            return self._refuse("refresh_token_over")
         self.refresh_token = self.refresh_token or presented.replaced_by
         self.grant = presented.grant
         request.user = presented.grant.subject

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from django.http import HttpRequest, HttpResponse
 
-from accounts.attempts import Steps
+from accounts.events import Steps
 from accounts.linking import ExternalIdentity, IdentityRefused
 from accounts.models import IdentityProvider, UserPool
 from federation.errors import OAuthError

@@ -19,7 +19,7 @@ from federation.upstream.fetching import CAUSES, FetchFailed
 from federation.upstream.http import Exchange
 from federation.upstream.saml import findings as saml
 
-UNTESTED = "Whether the client id and the secret are right shows at the first sign-in, in the sign-in attempts."
+UNTESTED = "Whether the client id and the secret are right shows at the first sign-in, in the events."
 
 
 def examine(provider: IdentityProvider) -> list[Finding]:

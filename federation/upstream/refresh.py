@@ -12,8 +12,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts import documents as kept
-from accounts import provider_details
+from accounts import events, provider_details
 from accounts.models import IdentityProvider
+from accounts.models.events import EventType
 from accounts.provider_details import OidcDetails
 from federation.errors import Busy, UpstreamFailed
 from federation.upstream import capacity, discovery, keys
@@ -31,15 +32,18 @@ def refresh_due() -> dict[str, int]:
     """Read what is due and return the counts ``read`` and ``failed``, of providers."""
     counts = {"read": 0, "failed": 0}
     for provider in kept.providers_in_use("OIDC", timezone.now() - LATELY):
+        failing = kept.failing(provider)
         try:
             details = cast("OidcDetails", provider_details.parse("OIDC", provider.provider_details))
             with capacity.place(provider.pk), Exchange() as exchange:
                 read = _refreshed(provider, details, exchange)
         except ValidationError:
             continue
-        except (FetchFailed, UpstreamFailed, Busy) as failure:
-            where = {"pool": provider.user_pool_id, "provider": provider.provider_name}
-            log.warning("documents not read: %s", getattr(failure, "cause", type(failure).__name__), extra=where)
+        except (UpstreamFailed, Busy) as failure:
+            why = getattr(failure, "reason", "busy")
+            log.warning("documents not read: %s", why, extra=_where(provider))
+            if not failing and why != "busy":
+                events.refused(provider.user_pool, provider, "", None, why, event_type=EventType.PROVIDER_REFRESH)
             counts["failed"] += 1
         else:
             counts["read"] += int(read)
@@ -61,5 +65,12 @@ def _again(provider: IdentityProvider, kind: Kind, url: str, exchange: Exchange,
     copy = kept.read(provider, kind.name, url, fresh=True)
     if copy is not None and kept.younger_than(copy.fetched_at, age):
         return False
-    document(provider, kind, url, exchange, judge=judge, newer_than=age)
+    try:
+        document(provider, kind, url, exchange, judge=judge, newer_than=age)
+    except FetchFailed as failure:
+        raise UpstreamFailed(f"{kind.name}_{failure.cause}", "") from failure
     return True
+
+
+def _where(provider: IdentityProvider) -> dict[str, str]:
+    return {"pool": provider.user_pool_id, "provider": provider.provider_name}

@@ -10,7 +10,7 @@ from functools import wraps
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 
-from federation import errors, parameters, responses
+from federation import errors, parameters, refusals, responses
 from federation.authorize_request import RefusedRequest
 from federation.hosted import error as error_page
 from federation.hosted import wait
@@ -60,21 +60,26 @@ def browser_endpoint(*methods: str) -> Callable[[View], View]:
                 return view(request)
             except RefusedRequest as refused:
                 log.info("refused: %s", refused)
+                refusals.record(request, refused.target.client_id, refused.error.code, refused.error.description)
                 return responses.error_redirect(request, refused.target, refused.error)
             except errors.Busy:
                 return wait.page(request)
             except errors.CookieMissing:
                 return wait.post_from_here(request)
             except errors.HostedPageError as error:
+                refusals.record(request, error.client_id, error.code)
                 return error_page.redirect_to(request, error)
             except errors.OAuthError as error:
+                refusals.record(request, "", error.code, error.description)
                 return error_page.redirect_to(request, errors.HostedPageError(error.code))
             except (SuspiciousOperation, BadRequest, UnreadablePostError):
+                refusals.record(request, "", "invalid_request")
                 return error_page.redirect_to(request, errors.HostedPageError("invalid_request"))
             except Http404:
                 raise
             except Exception:
                 log.exception("unexpected failure")
+                refusals.record(request, "", "server_error")
                 return error_page.show(request, "server_error", status=500)
 
         return endpoint

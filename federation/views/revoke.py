@@ -5,8 +5,10 @@ RFC 7009. https://docs.aws.amazon.com/cognito/latest/developerguide/revocation-e
 
 from django.http import HttpRequest, HttpResponse
 
+from accounts import events
 from accounts.middleware import pool_of
 from accounts.models import AppClient, RefreshToken, UserPool
+from accounts.models.events import EventType
 from federation import parameters, responses, tokens
 from federation.dialects import rules
 from federation.errors import InvalidClient, InvalidRequest, OAuthError, UnsupportedTokenType
@@ -41,8 +43,8 @@ def _revoke(pool: UserPool, client: AppClient, token: str) -> None:
     """Revoke what ``token`` stands for, if it is ``client``'s; raise UnsupportedTokenType as the dialect has it."""
     presented = RefreshToken.present(token, client)
     if presented is not None:
-        if presented.current or presented.replaced_by or presented.reused:
-            RefreshToken.revoke(pk=presented.pk)
+        if (presented.current or presented.replaced_by or presented.reused) and RefreshToken.revoke(pk=presented.pk):
+            _record(pool, client, presented.grant.subject.pk)
         return
     if not tokens.looks_signed(token):
         return
@@ -52,5 +54,10 @@ def _revoke(pool: UserPool, client: AppClient, token: str) -> None:
         verified = tokens.verify(pool, token, "access")
     except tokens.InvalidJwt:
         return
-    if verified.get("client_id") == client.client_id and verified.get("origin_jti"):
-        RefreshToken.revoke_origin(str(verified["origin_jti"]), client)
+    ours = verified.get("client_id") == client.client_id and verified.get("origin_jti")
+    if ours and RefreshToken.revoke_origin(str(verified["origin_jti"]), client):
+        _record(pool, client, None)
+
+
+def _record(pool: UserPool, client: AppClient, user: int | None) -> None:
+    events.happened(EventType.TOKEN_REVOCATION, pool, user, client.client_id, "revoked_by_client")

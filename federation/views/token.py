@@ -3,18 +3,18 @@
 RFC 6749 3.2. https://docs.aws.amazon.com/cognito/latest/developerguide/token-endpoint.html
 """
 
-import logging
-
 from django.http import HttpRequest, HttpResponse
 
+from accounts import events
+from accounts.events import Steps
 from accounts.middleware import pool_of
+from accounts.models import UserPool
+from accounts.models.events import EventType
 from federation import parameters, responses
 from federation.dialects import rules
 from federation.errors import InvalidClient
 from federation.oauth2 import server
 from federation.views.base import machine_endpoint
-
-log = logging.getLogger("userpool.token")
 
 
 @machine_endpoint("POST")
@@ -25,14 +25,18 @@ def token(request: HttpRequest) -> HttpResponse:
         given = parameters.from_body(request)
         answer = server.token(pool, given, request.META.get("HTTP_AUTHORIZATION", ""))
     except server.TokenRefused as refused:
-        return _refusal(refused)
+        return _refusal(pool, given.get("grant_type"), refused)
     return responses.json_response(answer)
 
 
-def _refusal(refused: server.TokenRefused) -> HttpResponse:
+def _refusal(pool: UserPool, grant_type: str, refused: server.TokenRefused) -> HttpResponse:
     """RFC 6749 5.2; the client's dialect decides the status of invalid_client and whether there are words."""
     client = refused.client
-    log.info("refused: %s", refused.error.code, extra={"client": client.client_id if client else ""})
+    steps = Steps().note("token request", grant_type=grant_type) if grant_type in server.GRANTS else None
+    known = client.client_id if client else ""
+    told = (refused.why, refused.error.code)
+    kind = EventType.TOKEN_REQUEST
+    events.refused(pool, None, known, steps, *told, event_type=kind, user=refused.user, early=True)
     dialect = rules(client.dialect if client else "")
     status = dialect.invalid_client_status if isinstance(refused.error, InvalidClient) else 0
     response = responses.error_json(refused.error, status, dialect.describes_errors)

@@ -17,8 +17,8 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts import jobs, saml_keys
-from accounts.models import AppClient, IdentityProvider, JobRun, PoolUser, ProviderDocument, SignInAttempt, UserPool
-from accounts.models.attempts import Outcome
+from accounts.models import AppClient, AuthEvent, IdentityProvider, JobRun, PoolUser, ProviderDocument, UserPool
+from accounts.models.events import Outcome
 from tests import console, factories, needs
 from tests.browser import axe
 from tests.fakes import saml
@@ -61,8 +61,8 @@ def place(live_server: LiveServer, settings: Any, transactional_db: None) -> Pla
         {"step": "sent to the provider", "ms": 4},
         {"step": "token endpoint refused", "ms": 212, "words": "The client secret has expired.", "status": 401},
     ]
-    for reason, outcome in (("token_error", Outcome.REFUSED), ("", Outcome.SIGNED_IN)):
-        SignInAttempt.objects.create(
+    for reason, outcome in (("token_error", Outcome.REFUSED), ("", Outcome.SUCCEEDED)):
+        AuthEvent.objects.create(
             user_pool=pool, provider=corp, provider_name="Corp", client_id=client.client_id, outcome=outcome,
             reason=reason, error="invalid_request" if reason else "", steps=steps, subject="long-subject-" * 30,
             user=None if reason else user,
@@ -152,7 +152,7 @@ def test_an_operator_sees_why_a_sign_in_was_refused(place: Place, browse: Browse
     page = browse()
     sign_in(page, place)
     page.goto(place.page(place.pool.identity_providers.get()))
-    page.get_by_role("link", name="Show the sign-in attempts").click()
+    page.get_by_role("link", name="Show the events").click()
     page.get_by_role("row", name="token_error").get_by_role("link").first.click()
     expect(page.get_by_text("Most often the client secret is wrong or has expired")).to_be_visible()
     expect(page.get_by_role("row", name="token endpoint refused")).to_contain_text("The client secret has expired.")
@@ -178,7 +178,7 @@ def saml_provider(place: Place) -> IdentityProvider:
             saml_keys.prepare(place.pool, use)
             saml_keys.activate(place.pool, use)
         saml_keys.prepare(place.pool, use)
-    SignInAttempt.objects.create(
+    AuthEvent.objects.create(
         user_pool=place.pool, provider=row, provider_name="Partner", client_id=place.client.client_id,
         outcome=Outcome.REFUSED, reason="audience", document=saml.Message().plain_text(), error="server_error",
         steps=[{"step": "response refused", "ms": 31, "words": "It was [['urn:amazon:cognito:sp:another']]."}],
@@ -198,7 +198,7 @@ def saml_pages(place: Place, row: IdentityProvider) -> list[str]:
         place.page(active, "prepare_next"),
         place.page(coming, "let_it_take_over"),
         place.page(coming, "remove_pair"),
-        place.page(row.sign_in_attempts.get()),
+        place.page(row.auth_events.get()),
     ]
 
 
@@ -280,7 +280,7 @@ def test_a_short_word_is_not_broken_in_a_cell(place: Place, browse: Browse, widt
         const text = cell.textContent.trim();
         return text.length <= 20 && lines.size > text.split(/[\\s-]+/).length;
     }).map((cell) => cell.textContent)"""
-    for url in (f"{place.base}/", place.page(place.user), place.page(place.pool.sign_in_attempts.all()[0])):
+    for url in (f"{place.base}/", place.page(place.user), place.page(place.pool.auth_events.all()[0])):
         page.goto(url)
         if "pooluser" in url:
             page.get_by_text("Groups and identities", exact=True).first.click()
@@ -345,8 +345,8 @@ def pages(place: Place) -> list[str]:
         f"{place.base}/accounts/identityprovider/",
         f"{place.base}/accounts/identityprovider/add/?user_pool={place.pool.pk}&provider_type=Google",
         place.page(place.pool.identity_providers.get(), "test_configuration"),
-        f"{place.base}/accounts/signinattempt/",
-        *(place.page(attempt) for attempt in place.pool.sign_in_attempts.all()),
+        f"{place.base}/accounts/authevent/",
+        *(place.page(attempt) for attempt in place.pool.auth_events.all()),
         place.page(place.user, "link_identity"),
         f"{place.base}/accounts/jobrun/",
         place.page(job),

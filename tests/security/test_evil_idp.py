@@ -30,7 +30,7 @@ from django.utils import timezone
 from httpcore._backends.sync import SyncStream
 
 from accounts import directory, sessions
-from accounts.models import AppClient, IdentityProvider, PoolUser, ProviderDocument, SignInAttempt, UserPool
+from accounts.models import AppClient, AuthEvent, IdentityProvider, PoolUser, ProviderDocument, UserPool
 from accounts.models import SignInSession as Session
 from federation.upstream import addresses, keys
 from federation.upstream import http as outgoing
@@ -75,7 +75,7 @@ def refused(response: HttpResponse, reason: str, error: str = "invalid_request")
     told = sent_to_app(response)
     assert (told["error"], told["state"]) == (error, "xyz"), told
     assert "code" not in told
-    attempt = SignInAttempt.objects.latest("id")
+    attempt = AuthEvent.objects.latest("id")
     assert (attempt.outcome, attempt.reason, attempt.error) == ("refused", reason, error)
     assert sessions.COOKIE not in response.cookies
     assert not Session.objects.exists()
@@ -85,7 +85,7 @@ def refused(response: HttpResponse, reason: str, error: str = "invalid_request")
 
 def accepted(response: HttpResponse) -> None:
     assert "code" in sent_to_app(response)
-    assert SignInAttempt.objects.latest("id").outcome == "signed_in"
+    assert AuthEvent.objects.latest("id").outcome == "succeeded"
 
 
 def b64(data: bytes) -> str:
@@ -735,7 +735,7 @@ def test_a_claim_that_no_attribute_can_hold_is_refused_by_name(
     told = sent_to_app(journey(http, query))
     assert told["error"] == "invalid_request"
     assert told["error_description"].startswith("user.email: ")
-    assert SignInAttempt.objects.latest("id").reason in ("attribute_too_long", "attribute_invalid")
+    assert AuthEvent.objects.latest("id").reason in ("attribute_too_long", "attribute_invalid")
     assert not PoolUser.objects.exists()
 
 
@@ -823,7 +823,7 @@ def test_the_words_of_a_provider_are_cleaned_before_they_go_anywhere(
     assert told["error"] in ("access_denied", "invalid_request")
     assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,300}", told["error_description"])
     assert not set(told["error_description"]) & set("<>%&")
-    [attempt] = SignInAttempt.objects.all()
+    [attempt] = AuthEvent.objects.all()
     kept = json.dumps([attempt.steps, attempt.description, attempt.reason, attempt.error])
     assert not set(kept) & set("<>%")
     assert not re.search(r"\\u|\\r|\\n", kept)

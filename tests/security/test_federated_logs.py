@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from accounts.models import AppClient, AuditEvent, SignInAttempt, SignInRequest, UserPool
+from accounts.models import AppClient, AuditEvent, AuthEvent, SignInRequest, UserPool
 from federation.upstream import oidc
 from federation.upstream.code_flow import CodeFlow
 from tests import factories
@@ -99,11 +99,11 @@ def test_no_log_line_and_no_record_holds_a_secret(
     idp.misbehaviours.clear()
     secrets.through(Client(headers={"host": "demo.auth.example.test"}), query, state="s" * 43)
     assert len(secrets.found) > 30
-    assert "userpool.signin" in heard.loggers
+    assert "userpool.events" in heard.loggers
     for line in heard.lines:
         assert secrets.leaked_in(line) == [], line[:300]
-    assert SignInAttempt.objects.count() == 8
-    for model in (SignInAttempt, AuditEvent):
+    assert AuthEvent.objects.count() == 8
+    for model in (AuthEvent, AuditEvent):
         for row in model._default_manager.values():
             assert secrets.leaked_in(repr(row)) == [], row
     for row in SignInRequest.objects.values():
@@ -126,7 +126,7 @@ def test_a_failure_of_ours_is_logged_without_secrets(
     assert any("the disk is full" in line for line in heard.lines)
     for line in heard.lines:
         assert secrets.leaked_in(line) == [], line[:300]
-    attempt = SignInAttempt.objects.get()
+    attempt = AuthEvent.objects.get()
     assert (attempt.reason, attempt.error) == ("server_error", "server_error")
     assert "disk" not in repr(attempt.__dict__)
 

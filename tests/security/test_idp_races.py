@@ -20,13 +20,13 @@ from accounts import directory, linking, signing
 from accounts.linking import LinkRefused
 from accounts.models import (
     AppClient,
+    AuthEvent,
     AuthorizationCode,
     Group,
     IdentityProvider,
     LinkedIdentity,
     PoolUser,
     ProviderDocument,
-    SignInAttempt,
     SignInRequest,
     SignInSession,
     UserPool,
@@ -179,7 +179,7 @@ def test_twenty_first_sign_ins_of_one_person_make_one_user(query: dict[str, str]
     assert LinkedIdentity.objects.get().user == user
     assert Group.objects.get().users.get() == user
     assert SignInSession.objects.filter(user=user).count() == SOME
-    assert Counter(SignInAttempt.objects.values_list("outcome", flat=True)) == {"signed_in": SOME}
+    assert Counter(AuthEvent.objects.values_list("outcome", flat=True)) == {"succeeded": SOME}
 
 
 def test_an_answer_that_comes_twenty_times_at_once_gives_one_code(query: dict[str, str], idp: OidcIdp) -> None:
@@ -197,7 +197,7 @@ def test_an_answer_that_comes_twenty_times_at_once_gives_one_code(query: dict[st
     assert len(idp.called("/token")) == 1
     assert (AuthorizationCode.objects.count(), SignInSession.objects.count()) == (1, 1)
     assert SignInRequest.objects.get().consumed_at is not None
-    reasons = Counter(SignInAttempt.objects.values_list("reason", flat=True))
+    reasons = Counter(AuthEvent.objects.values_list("reason", flat=True))
     assert reasons.pop("") == 1
     assert set(reasons) == {"state_replayed"}
 
@@ -339,6 +339,6 @@ def test_a_provider_that_is_deleted_while_it_answers_makes_no_user(
     at_the_last_moment(idp, delete)
     response = come_back(one, back)
     assert sent_to_app(response)["error"] == "invalid_request"
-    attempt = SignInAttempt.objects.get()
+    attempt = AuthEvent.objects.get()
     assert (attempt.reason, attempt.provider, attempt.provider_name) == ("provider_deleted", None, "Corp")
     assert (PoolUser.objects.count(), SignInSession.objects.count(), AuthorizationCode.objects.count()) == (0, 0, 0)

@@ -12,8 +12,8 @@ import pytest
 from django.test import Client
 from lxml import etree
 
-from accounts import attempts, saml_keys
-from accounts.models import AppClient, AuditEvent, SignInAttempt, SignInRequest, SignOutRequest, UserPool
+from accounts import events, saml_keys
+from accounts.models import AppClient, AuditEvent, AuthEvent, SignInRequest, SignOutRequest, UserPool
 from accounts.models.saml import KeyUse
 from tests import factories
 from tests.fakes import saml, saml_browser
@@ -45,7 +45,7 @@ def test_no_log_line_and_no_record_holds_a_secret(
     app_client: AppClient,
     heard: Listener,  # noqa: F811 - the fixture
 ) -> None:
-    attempts.forget_early()
+    events.forget_early()
     client = factories.make_client(pool, client_id="5exampleclient23456789abcd", cognito_sign_in=False)
     document = metadata(more=endpoints(slo="Redirect POST"))
     saml_browser.register(pool, app_client, client, document=document, IDPInit="true", IDPSignout="true")
@@ -77,11 +77,11 @@ def test_no_log_line_and_no_record_holds_a_secret(
         return sorted(secret for secret in found if secret in text)
 
     assert len(found) > 40
-    assert "userpool.signin" in heard.loggers
+    assert "userpool.events" in heard.loggers
     for line in heard.lines:
         assert leaked_in(line) == [], line[:300]
-    assert SignInAttempt.objects.count() >= len(MESSAGES) + 3
-    for row in SignInAttempt.objects.values():
+    assert AuthEvent.objects.count() >= len(MESSAGES) + 3
+    for row in AuthEvent.objects.values():
         # who it was is what an operator looks for, once a signature says so
         known = {NAME_ID} if row["outcome"] != "refused" else set()
         assert set(leaked_in(repr(row))) <= known, row

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from django.http import HttpResponse
 
-from accounts import attempts, directory, saml_keys, signing
+from accounts import directory, events, saml_keys, signing
 from accounts.models import (
     AppClient,
+    AuthEvent,
     AuthorizationCode,
     LinkedIdentity,
     PoolUser,
     RefreshToken,
     SamlKey,
-    SignInAttempt,
     SignInSession,
     UsedSamlMessage,
     UserPool,
@@ -49,7 +49,7 @@ BASE = "https://demo.auth.example.test"
 @pytest.fixture
 def pool() -> UserPool:
     found = factories.make_pool("demo", id="eu-west-1_Demo00001")
-    attempts.forget_early()
+    events.forget_early()
     for use in KeyUse.values:
         saml_keys.active(found, use)
     return found
@@ -114,7 +114,7 @@ def test_a_request_to_sign_out_is_taken_once(pool: UserPool, client: AppClient) 
     message = Logout(f"{BASE}/saml2/logout").encoded()
     found = answered(at_once(lambda _: post_logout(browser(), message, kind="SAMLRequest"), 20))
     assert Counter(response.status_code for response in found) == {200: 1, 302: 19}
-    assert SignInAttempt.objects.filter(outcome="signed_out").count() == 1
+    assert AuthEvent.objects.filter(outcome="signed_out").count() == 1
 
 
 def test_a_code_that_is_redeemed_while_the_provider_signs_out_leaves_no_grant(

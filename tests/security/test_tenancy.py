@@ -21,10 +21,10 @@ from accounts import directory, linking, sessions, signing
 from accounts.authentication import set_password
 from accounts.models import (
     AppClient,
+    AuthEvent,
     LinkedIdentity,
     PoolUser,
     RefreshToken,
-    SignInAttempt,
     SignInRequest,
     SignInSession,
     UserPool,
@@ -486,7 +486,7 @@ def test_an_answer_of_a_provider_belongs_to_the_pool_that_asked(pair: Pair, idp:
     assert sessions.COOKIE not in refused.cookies
     assert not idp.called("/token")
     assert SignInRequest.objects.filter(consumed_at__isnull=True).count() == 2
-    attempt = SignInAttempt.objects.get()
+    attempt = AuthEvent.objects.get()
     assert (attempt.user_pool, attempt.reason, attempt.provider) == (pair.b.pool, "state_unknown", None)
     assert "code=" in come_back(home, back, posted)["Location"]  # at home it is as good as ever
     assert SignInRequest.objects.get(consumed_at__isnull=True).user_pool == pair.b.pool
@@ -505,7 +505,7 @@ def test_a_code_of_the_provider_for_another_pool_does_not_fit_a_sign_in_here(
     away = pair.b.browser()
     refused = come_back(away, at_provider(sent_out(pair.b, away)), code=stolen)
     assert parse_qs(urlsplit(refused["Location"]).query)["error"] == ["invalid_request"]
-    assert SignInAttempt.objects.latest("id").reason == ("id_token_nonce" if negligent else "token_error")
+    assert AuthEvent.objects.latest("id").reason == ("id_token_nonce" if negligent else "token_error")
     assert not LinkedIdentity.objects.exists()
 
 

@@ -18,11 +18,11 @@ from django.utils import timezone
 from accounts import cleanup, opaque, pauses, signing, tasks
 from accounts.models import (
     AppClient,
+    AuthEvent,
     AuthorizationCode,
     IdentityProvider,
     PoolUser,
     RefreshToken,
-    SignInAttempt,
     SigningKey,
     SignInRequest,
     SignInSession,
@@ -135,7 +135,9 @@ def test_the_limit_bounds_a_run_and_batches_add_up(app_client: AppClient, user: 
         "SignInSession": 0,
         "SignInThrottle": 0,
         "SigningKey": 0,
-        "SignInAttempt": 0,
+        "AuditEvent": 0,
+        "AuthEvent": 0,
+        "EventCount": 0,
         "SignInRequest": 0,
         "SignOutRequest": 0,
         "UsedSamlMessage": 0,
@@ -155,6 +157,7 @@ def test_every_scheduled_job_is_a_task_that_exists() -> None:
     current_app.loader.import_default_modules()
     scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
     assert scheduled == {
+        "accounts.tasks.count_events",
         "accounts.tasks.purge_expired",
         "accounts.tasks.purge_paused_sign_ins",
         "accounts.tasks.rotate_signing_keys",
@@ -240,7 +243,7 @@ def test_sign_ins_that_nobody_finished_are_looked_for_every_minute() -> None:
 def test_an_attempt_is_kept_for_thirty_days(pool: UserPool) -> None:
     now = timezone.now()
     for name, age in (("young", 30 * DAY - HOUR), ("old", 30 * DAY + SECOND)):
-        row = SignInAttempt.objects.create(user_pool=pool, provider_name=name, outcome="refused")
-        SignInAttempt.objects.filter(pk=row.pk).update(at=now - age)
-    assert cleanup.purge_expired()["SignInAttempt"] == 1
-    assert SignInAttempt.objects.get().provider_name == "young"
+        row = AuthEvent.objects.create(user_pool=pool, provider_name=name, outcome="refused")
+        AuthEvent.objects.filter(pk=row.pk).update(at=now - age)
+    assert cleanup.purge_expired()["AuthEvent"] == 1
+    assert AuthEvent.objects.get().provider_name == "young"

@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import directory
-from accounts.models import AppClient, ProviderDocument, SignInAttempt, UserPool
+from accounts.models import AppClient, AuthEvent, ProviderDocument, UserPool
 from federation import tasks
 from tests import factories
 from tests.fakes.browser import register, through
@@ -56,7 +56,7 @@ def test_a_provider_that_nobody_came_through_is_not_called(http: Client, query: 
     assert tasks.refresh_oidc_discovery() == {"read": 0, "failed": 0}
     sent_to_app(through(http, query))
     age(100 * MINUTE)
-    SignInAttempt.objects.update(at=timezone.now() - timedelta(days=2))
+    AuthEvent.objects.update(at=timezone.now() - timedelta(days=2))
     before = calls(idp)
     assert tasks.refresh_oidc_discovery() == {"read": 0, "failed": 0}
     assert calls(idp) == before
@@ -67,7 +67,7 @@ def test_a_failure_is_counted_keeps_the_copy_and_stops_nobody(
 ) -> None:
     sent_to_app(through(http, query))
     broken = factories.make_oidc_provider(pool, "Broken", provider_details={"nonsense": "1"})
-    SignInAttempt.objects.create(user_pool=pool, provider=broken, outcome="refused")
+    AuthEvent.objects.create(user_pool=pool, provider=broken, outcome="refused")
     age(8 * MINUTE)
     idp.misbehave(JWKS, Reply({}, 500))
     assert tasks.refresh_oidc_discovery() == {"read": 0, "failed": 1}

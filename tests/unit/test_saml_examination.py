@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from accounts.models import IdentityProvider, ProviderDocument, SignInAttempt, UserPool
-from accounts.models.attempts import Outcome
+from accounts.models import AuthEvent, IdentityProvider, ProviderDocument, UserPool
+from accounts.models.events import Outcome
 from accounts.provider_examination import Verdict, examine
 from tests import factories
 from tests.fakes import saml
@@ -123,9 +123,9 @@ def test_what_is_mapped_and_never_came_is_said(pool: UserPool) -> None:
     row = provider(pool)
     assert "Attribute mapping" not in findings(row)
     for claims, missing in (("department, mail", False), ("department", True)):
-        SignInAttempt.objects.all().delete()
+        AuthEvent.objects.all().delete()
         steps = [{"step": "response verified", "claims": claims}]
-        SignInAttempt.objects.create(user_pool=pool, provider=row, outcome=Outcome.SIGNED_IN, steps=steps)
+        AuthEvent.objects.create(user_pool=pool, provider=row, outcome=Outcome.SUCCEEDED, steps=steps)
         assert ("Attribute mapping" in findings(row)) is missing
     verdict, words = findings(row)["Attribute mapping"]
     assert (verdict, words) == (Verdict.NOTE, "Mapped, and in none of the last sign-ins: mail.")

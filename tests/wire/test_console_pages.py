@@ -16,12 +16,12 @@ from tests import console, factories
 MODELS = (
     "accounts_userpool", "accounts_appclient", "accounts_resourceserver", "accounts_identityprovider",
     "accounts_pooluser", "accounts_group", "accounts_signingkey", "accounts_signinsession", "accounts_refreshtoken",
-    "accounts_auditevent", "accounts_operator", "auth_group", "accounts_signinattempt", "accounts_samlkey",
+    "accounts_auditevent", "accounts_operator", "auth_group", "accounts_authevent", "accounts_samlkey",
     "accounts_jobrun",
 )  # fmt: skip
 READ_ONLY = (
     "accounts_signingkey", "accounts_signinsession", "accounts_refreshtoken", "accounts_auditevent",
-    "accounts_signinattempt", "accounts_samlkey",
+    "accounts_authevent", "accounts_samlkey",
     "accounts_jobrun",
 )  # fmt: skip
 
@@ -116,7 +116,7 @@ def everything() -> None:
     from django.contrib.auth.models import Group as OperatorGroup
     from django.utils import timezone
 
-    from accounts import attempts, audit
+    from accounts import audit, events
     from accounts.models import RefreshToken, SignInSession
     from accounts.models.grants import Grant, Subject
 
@@ -131,7 +131,7 @@ def everything() -> None:
     SignInSession.objects.create(digest="d" * 43, user=user, auth_time=now, expires_at=now)
     RefreshToken.open(Grant(Subject.of(user), "openid", now, "j" * 36, "e" * 36), client)
     OperatorGroup.objects.create(name="support")
-    attempts.refused(pool, provider, client.client_id, attempts.Steps(), "token_timeout", "invalid_request", "words")
+    events.refused(pool, provider, client.client_id, events.Steps(), "token_timeout", "invalid_request", "words")
     audit.record("change", pool, {"name": ["a", "b"], "list": [["a"], {"b": 1}]}, actor="ada")
 
 

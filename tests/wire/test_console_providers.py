@@ -18,12 +18,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts import attempt_words, provider_claims
-from accounts.models import AuditEvent, IdentityProvider, PoolUser, ProviderDocument, SignInAttempt, UserPool
-from accounts.models.attempts import Outcome
+from accounts import event_words, provider_claims, throttling
+from accounts.authentication import Refusal
+from accounts.models import AuditEvent, AuthEvent, IdentityProvider, PoolUser, ProviderDocument, UserPool
+from accounts.models.events import Outcome
 from accounts.pauses import Lost
 from accounts.provider_examination import Finding, Verdict
 from federation import errors
+from federation.federated import UNKNOWN_PAGES
+from federation.oauth2 import server
 from federation.upstream import fetching
 from tests import console, factories
 from tests.fakes.oidc import OidcIdp
@@ -32,7 +35,7 @@ from tests.fakes.server import Reply
 ROOT = Path(__file__).resolve().parents[2]
 POOL = "eu-west-1_Demo00001"
 PREFIX_URI = "https://demo.auth.example.test/oauth2/idpresponse"
-ATTEMPTS = "/admin/accounts/signinattempt/"
+ATTEMPTS = "/admin/accounts/authevent/"
 PROVIDERS = "/admin/accounts/identityprovider/"
 
 
@@ -67,10 +70,10 @@ def make(pool: UserPool, kind: str) -> IdentityProvider:
     )
 
 
-def attempt(pool: UserPool, provider: IdentityProvider | None = None, **values: Any) -> SignInAttempt:
+def attempt(pool: UserPool, provider: IdentityProvider | None = None, **values: Any) -> AuthEvent:
     defaults: dict[str, Any] = {"outcome": Outcome.REFUSED, "reason": "token_error", "client_id": "1abc"}
     defaults["provider_name"] = provider.provider_name if provider else ""
-    return SignInAttempt.objects.create(user_pool=pool, provider=provider, **defaults | values)
+    return AuthEvent.objects.create(user_pool=pool, provider=provider, **defaults | values)
 
 
 # --- what to register
@@ -310,7 +313,7 @@ def shown_in_list(browser: Client) -> dict[str, str]:
 def test_the_list_says_how_the_last_sign_in_went(root: Client, pool: UserPool) -> None:
     corp, google, new = factories.make_oidc_provider(pool), make(pool, "Google"), make(pool, "Facebook")
     attempt(pool, corp)
-    last = attempt(pool, corp, outcome=Outcome.SIGNED_IN, reason="")
+    last = attempt(pool, corp, outcome=Outcome.SUCCEEDED, reason="")
     attempt(pool, google)
     shown = shown_in_list(root)
     assert f"Signed in {last.at:%Y-%m-%d %H:%M}" in shown[corp.provider_name]
@@ -351,9 +354,7 @@ def test_who_may_not_see_attempts_sees_nothing_of_them(pool: UserPool, user: Poo
 @pytest.fixture
 def looker(pool: UserPool) -> Client:
     """Who may see attempts, providers and users, and change nothing."""
-    return console.browser(
-        console.operator("view_signinattempt", "view_identityprovider", "view_pooluser", name="looker")
-    )
+    return console.browser(console.operator("view_authevent", "view_identityprovider", "view_pooluser", name="looker"))
 
 
 def listed(browser: Client, **query: str) -> set[int]:
@@ -364,7 +365,7 @@ def listed(browser: Client, **query: str) -> set[int]:
 
 def test_attempts_are_in_the_sidebar_and_nobody_writes_them(looker: Client, root: Client, pool: UserPool) -> None:
     assert f'href="{ATTEMPTS}"' in text_of(looker, "/admin/")
-    assert "Sign-in attempts" in text_of(looker, "/admin/")
+    assert "Events" in text_of(looker, "/admin/")
     assert listed(looker) == set()
     row = attempt(pool, factories.make_oidc_provider(pool))
     for browser in (looker, root):
@@ -383,24 +384,24 @@ def test_the_newest_attempt_comes_first_and_nothing_is_counted(looker: Client, p
     with CaptureQueriesContext(connection) as queries:
         response = looker.get(ATTEMPTS)
     assert [row.pk for row in response.context["cl"].result_list] == [second.pk, first.pk]
-    of_attempts = [query["sql"] for query in queries if 'FROM "accounts_signinattempt"' in query["sql"]]
+    of_attempts = [query["sql"] for query in queries if 'FROM "accounts_authevent"' in query["sql"]]
     assert len(of_attempts) == 1
     assert "COUNT(" not in of_attempts[0].upper()
-    assert of_attempts[0].split("ORDER BY")[1].split("LIMIT")[0].strip() == '"accounts_signinattempt"."id" DESC'
+    assert of_attempts[0].split("ORDER BY")[1].split("LIMIT")[0].strip() == '"accounts_authevent"."id" DESC'
 
 
 @pytest.mark.filterwarnings("ignore:DateTimeField .* received a naive datetime")  # the theme's filter; UTC is meant
 def test_attempts_are_filtered(looker: Client, pool: UserPool) -> None:
     corp, other = factories.make_oidc_provider(pool), factories.make_pool()
     ours = attempt(pool, corp)
-    good = attempt(pool, corp, outcome=Outcome.SIGNED_IN, reason="")
+    good = attempt(pool, corp, outcome=Outcome.SUCCEEDED, reason="")
     theirs = attempt(other, None, provider_name="Gone", reason="state_expired")
-    SignInAttempt.objects.filter(pk=theirs.pk).update(at="2020-01-01T00:00Z")
+    AuthEvent.objects.filter(pk=theirs.pk).update(at="2020-01-01T00:00Z")
     for query, found in (
         ({"user_pool__id__exact": pool.pk}, {ours.pk, good.pk}),
         ({"provider__id__exact": str(corp.pk)}, {ours.pk, good.pk}),
         ({"provider_name__icontains": "gone"}, {theirs.pk}),
-        ({"outcome__exact": "signed_in"}, {good.pk}),
+        ({"outcome__exact": "succeeded"}, {good.pk}),
         ({"reason__icontains": "expired"}, {theirs.pk}),
         ({"at_to_0": "2020-12-31", "at_to_1": "00:00:00"}, {theirs.pk}),
     ):
@@ -443,7 +444,7 @@ def test_an_attempt_is_told_step_by_step(looker: Client, pool: UserPool) -> None
     for words in (
         "Refused", "upstream-1", "token_error", "invalid_request", "Corp Error - 401 error getting token", "r-1",
         "sent to the provider", "12 ms", "token endpoint refused", "340 ms", "status: 401", "error: invalid_client",
-        attempt_words.WORDS["token_error"], f'href="{page(provider)}"',
+        event_words.WORDS["token_error"], f'href="{page(provider)}"',
     ):  # fmt: skip
         assert words in text, words
     assert "The &lt;b&gt;secret&lt;/b&gt; is wrong." in raw
@@ -451,9 +452,10 @@ def test_an_attempt_is_told_step_by_step(looker: Client, pool: UserPool) -> None
 
 
 def test_an_attempt_that_worked_has_nothing_to_explain(looker: Client, pool: UserPool, user: PoolUser) -> None:
-    row = attempt(pool, factories.make_oidc_provider(pool), outcome=Outcome.SIGNED_IN, reason="", user=user)
+    row = attempt(pool, factories.make_oidc_provider(pool), outcome=Outcome.SUCCEEDED, reason="", user=user)
     text = text_of(looker, page(row))
-    assert "Signed in" in text
+    assert "Sign-in" in text
+    assert "Succeeded" in text
     assert f'href="{page(user)}"' in text
     assert "What the app was told" not in text
 
@@ -508,12 +510,22 @@ def test_who_may_only_look_at_a_provider_sees_no_secret_of_any_kind(
 class Reasons:
     """The reasons that the code gives, read from its syntax tree: first arguments, with what flows into them."""
 
-    RAISED = ("UpstreamFailed", "IdentityRefused", "MappingRefused", "SamlFailed", "BadXml")
+    RAISED = (
+        "UpstreamFailed",
+        "IdentityRefused",
+        "MappingRefused",
+        "SamlFailed",
+        "BadXml",
+        "HostedPageError",
+        "_refuse",
+    )
+    GIVEN = ("refused", "happened")
     # its BadXml end in pysaml2's hands: the check of the signature, or of the decryption, then says what was wrong
     UNHEARD = ROOT / "federation/upstream/saml/crypto.py"
 
     def __init__(self) -> None:
-        files = [*(ROOT / "federation").rglob("*.py"), ROOT / "accounts/linking.py", ROOT / "accounts/mapping.py"]
+        rest = ("linking.py", "mapping.py", "signing.py")
+        files = [*(ROOT / "federation").rglob("*.py"), *(ROOT / "accounts" / name for name in rest)]
         trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in files if path != self.UNHEARD}
         self.calls = [
             (function, call)
@@ -544,7 +556,7 @@ class Reasons:
             name = self.name(call.func)
             if name in self.RAISED and call.args:
                 found |= self.values(call.args[0], function)
-            elif name == "refused":
+            elif name in self.GIVEN:
                 constants = (argument.value for argument in call.args if isinstance(argument, ast.Constant))
                 found |= {value for value in constants if isinstance(value, str) and value}  # "" is no client
         return {reason for reason in found if reason} | self.codes()  # an empty one is made for its words
@@ -569,6 +581,10 @@ class Reasons:
                 return {"".join(chosen) for chosen in product(*parts)}
             case ast.FormattedValue():
                 return self.values(node.value, function)
+            case ast.Subscript(value=ast.Name(id="UNKNOWN_PAGES")):
+                return set(UNKNOWN_PAGES.values())
+            case ast.Attribute(attr="code"):
+                return set()  # of an OAuthError, all of which are here
             case ast.Attribute(attr="cause"):
                 return set(fetching.CAUSES)
             case ast.Attribute(attr="reason"):
@@ -607,7 +623,12 @@ def test_every_reason_has_words_and_no_words_are_without_a_reason() -> None:
     reasons = Reasons().all()
     assert {"jwks_timeout", "token_not_json", "id_token_nonce", "access_denied", "request_outdated"} <= reasons
     assert {"audience", "response_issuer", "conditions_never", "dtd", "metadata_tls", "logout_status"} <= reasons
-    assert sorted(reason for reason in reasons if not attempt_words.why(reason[:48])) == []
-    assert sorted(set(attempt_words.WORDS) - reasons) == []
-    assert set(attempt_words.CAUSES) == set(fetching.CAUSES)
-    assert attempt_words.why("made_up") == attempt_words.why("jwks_made_up") == ""
+    assert sorted(reason for reason in reasons if not event_words.why(reason[:48])) == []
+    reasons |= {why.value for why in Refusal} | {f"{kind}_locked" for kind in throttling.FREE_FAILURES}
+    reasons |= {refusal.code for refusal in server._BY_CODE.values()}  # what the engine refuses at both endpoints
+    # what is no argument of a call: said to the engine, and by a name
+    reasons |= {"code_verifier", "redirect_uri_differs", "withdrawn", "csrf", "request_not_supported", "invalid_target"}
+    assert sorted(reason for reason in reasons if not event_words.why(reason[:48])) == []
+    assert sorted(set(event_words.WORDS) - reasons) == []
+    assert set(event_words.CAUSES) == set(fetching.CAUSES)
+    assert event_words.why("made_up") == event_words.why("jwks_made_up") == ""

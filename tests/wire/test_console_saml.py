@@ -15,19 +15,19 @@ from cryptography.hazmat.primitives import hashes
 from django.test import Client
 from django.utils import timezone
 
-from accounts import attempt_words, attempts, saml_keys, sessions
+from accounts import event_words, events, saml_keys, sessions
 from accounts.admin import provider_setup
 from accounts.models import (
     AppClient,
     AuditEvent,
+    AuthEvent,
     IdentityProvider,
     ProviderDocument,
     SamlKey,
-    SignInAttempt,
     SignInSession,
     UserPool,
 )
-from accounts.models.attempts import Outcome
+from accounts.models.events import EventType, Outcome
 from federation.upstream.saml.config import entity_id
 from tests import console, factories
 from tests.fakes import saml
@@ -50,7 +50,7 @@ def root(pool: UserPool) -> Client:
 @pytest.fixture
 def looker(pool: UserPool) -> Client:
     """Who may see everything and change nothing."""
-    codes = ("view_identityprovider", "view_samlkey", "view_signinattempt", "view_appclient")
+    codes = ("view_identityprovider", "view_samlkey", "view_authevent", "view_appclient")
     return console.browser(console.operator(*codes, name="looker"))
 
 
@@ -147,19 +147,19 @@ def test_usual_names_of_attributes_are_suggested(root: Client) -> None:
 
 def test_what_the_last_sign_ins_brought_is_suggested_whole(root: Client, pool: UserPool) -> None:
     row = provider(pool)
-    steps = attempts.Steps()
+    steps = events.Steps()
     names = [f"http://claims.example.test/identity/claim_number_{number:03}" for number in range(60)]
     steps.note("response verified", claims=", ".join(["aud", "department", *names]))
     attempt(pool, row, steps=steps.taken)
     found = suggested(text_of(root, page(row)))
     # of a token aud speaks of the token; an attribute of SAML may be called anything
     assert {"aud", "department", names[0], names[20]} <= set(found)
-    assert len(names[30]) * 60 > attempts.MAX_CLAIMS
+    assert len(names[30]) * 60 > events.MAX_CLAIMS
     assert {name for name in found if name.startswith("http://claims.")} <= set(names)
 
 
 def test_other_facts_are_still_short() -> None:
-    steps = attempts.Steps()
+    steps = events.Steps()
     steps.note("x", "w" * 400, claims="c" * 3000, host="h" * 400)
     assert [len(steps.taken[0][name]) for name in ("words", "claims", "host")] == [300, 2000, 300]
 
@@ -351,7 +351,7 @@ def test_permissions_are_there_to_tick(root: Client) -> None:
     response = root.get(f"/admin/accounts/operator/{target.pk}/change/")
     labels = {str(label) for _, label in response.context["adminform"].form["user_permissions"].field.choices}
     assert {f"SAML key: {verb}" for verb in ("view", "add", "change", "delete")} <= labels
-    assert {label for label in labels if label.startswith("sign-in attempt: ")} == {"sign-in attempt: view"}
+    assert {label for label in labels if label.startswith("event: ")} == {"event: view"}
 
 
 # --- attempts
@@ -364,24 +364,21 @@ def test_a_refused_message_is_shown_as_text(looker: Client, pool: UserPool) -> N
     raw = looker.get(page(row)).content.decode()
     assert html.escape(MESSAGE) in raw
     assert "<script>alert(1)" not in raw
-    assert attempt_words.WORDS["audience"] in html.unescape(raw)
+    assert event_words.WORDS["audience"] in html.unescape(raw)
     assert copied(looker, page(row)) == {"SAML message. Values that speak of the person are left out.": MESSAGE}
     assert "What the provider sent" not in text_of(looker, page(attempt(pool, provider(pool, "Other"))))
 
 
-def test_a_sign_out_that_a_provider_began_is_an_outcome_of_its_own(
-    root: Client, looker: Client, pool: UserPool
-) -> None:
+def test_a_sign_out_that_a_provider_began_is_an_event_of_its_own(root: Client, looker: Client, pool: UserPool) -> None:
     row = provider(pool)
-    attempt(pool, row, outcome=Outcome.SIGNED_IN, reason="")
-    out = attempt(pool, row, outcome=Outcome.SIGNED_OUT, reason="", subject="ada")
-    attempt(pool, row, reason="logout_signature")
+    attempt(pool, row, outcome=Outcome.SUCCEEDED, reason="")
+    out = attempt(pool, row, event_type=EventType.SIGN_OUT, outcome=Outcome.SUCCEEDED, reason="", subject="ada")
+    attempt(pool, row, event_type=EventType.SIGN_OUT, reason="logout_signature")
     text = text_of(looker, page(out))
-    assert "Signed out" in text
+    assert "Sign-out" in text
     assert "What that means" not in text
-    response = looker.get("/admin/accounts/signinattempt/", {"outcome__exact": "signed_out"})
+    response = looker.get("/admin/accounts/authevent/", {"event_type__exact": "SignOut", "outcome__exact": "succeeded"})
     assert [one.pk for one in response.context["cl"].result_list] == [out.pk]
-    assert "Signed out" in response.content.decode()
     # a sign-out is no sign-in
     assert "Signed in " in text_of(root, "/admin/accounts/identityprovider/")
 
@@ -391,8 +388,8 @@ def test_a_sign_out_that_a_provider_began_is_an_outcome_of_its_own(
 )
 def test_a_reason_of_saml_is_told(looker: Client, pool: UserPool, reason: str) -> None:
     row = attempt(pool, provider(pool), reason=reason)
-    assert attempt_words.why(reason)
-    assert attempt_words.why(reason) in text_of(looker, page(row))
+    assert event_words.why(reason)
+    assert event_words.why(reason) in text_of(looker, page(row))
 
 
 # --- app clients
@@ -420,7 +417,7 @@ def test_an_app_with_other_ways_to_sign_in_is_told_that_it_gets_no_sign_ins_from
 def test_nothing_that_the_server_writes_itself_can_be_posted(root: Client, pool: UserPool) -> None:
     row = attempt(pool, provider(pool), document=MESSAGE)
     assert root.post(page(row), {"document": "x"}).status_code == 403
-    assert SignInAttempt.objects.get().document == MESSAGE
+    assert AuthEvent.objects.get().document == MESSAGE
 
 
 def test_a_session_that_an_operator_ends_is_over_and_still_found_by_the_provider(root: Client, pool: UserPool) -> None:

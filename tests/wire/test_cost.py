@@ -196,17 +196,17 @@ def login_page(house: House) -> Request:
     return lambda: house.browser.get("/login?" + urlencode(house.query))
 
 
-CODE, GRANT = "accounts_authorizationcode", "accounts_refreshtoken"
+CODE, GRANT, EVENT = "accounts_authorizationcode", "accounts_refreshtoken", "accounts_authevent"
 # request: the bound of D6 (None: the design names none), the statements that we need, the rows that we write
 PINNED: dict[Callable[[House], Request], tuple[int | None, int, dict[str, int]]] = {
     client_credentials: (0, 0, {}),
-    wrong_secret: (0, 0, {}),
+    wrong_secret: (1, 1, {EVENT: 1}),  # ten a minute, then none
     plain_refresh: (2, 1, {}),
     rotating_refresh: (4, 2, {GRANT: 1}),
     retried_refresh: (4, 1, {}),
     code_exchange: (5, 3, {CODE: 1, GRANT: 1}),
     confidential_code_exchange: (5, 3, {CODE: 1, GRANT: 1}),
-    replayed_code: (5, 2, {GRANT: 1}),
+    replayed_code: (6, 3, {GRANT: 1, EVENT: 1}),
     read_userinfo: (1, 1, {}),
     read_userinfo_without_revocation: (1, 1, {}),
     forged_userinfo: (1, 0, {}),
@@ -214,7 +214,7 @@ PINNED: dict[Callable[[House], Request], tuple[int | None, int, dict[str, int]]]
     jwks: (0, 0, {}),
     authorize: (3, 2, {CODE: 1}),
     authorize_without_session: (3, 0, {}),
-    revoke: (None, 2, {GRANT: 1}),
+    revoke: (None, 3, {GRANT: 1, EVENT: 1}),
     login_page: (None, 0, {}),
 }
 

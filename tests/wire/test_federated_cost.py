@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import cleanup, pauses, tasks
-from accounts.models import AppClient, SignInAttempt, SignInRequest, UserPool
+from accounts.models import AppClient, AuthEvent, SignInRequest, UserPool
 from tests import factories
 from tests.fakes import saml_browser
 from tests.fakes.browser import at_provider, come_back, through
@@ -58,7 +58,7 @@ def test_a_user_who_is_known_costs_one_row_of_each_kind(http: Client, query: dic
         "accounts_pooluser": 1,  # last_login
         "accounts_signinsession": 1,
         "accounts_authorizationcode": 1,
-        "accounts_signinattempt": 1,
+        "accounts_authevent": 1,
     }
     # find the pause, spend it, find the identity, lock the user, and one for each of the four rows that follow
     assert len(cost.statements) == 8, cost.statements
@@ -112,7 +112,7 @@ def test_nothing_of_the_pause_is_left_after_five_minutes(
     monkeypatch.setattr(timezone, "now", lambda: later)
     tasks.purge_paused_sign_ins()
     assert SignInRequest.objects.count() == 0
-    assert SignInAttempt.objects.count() == int(finished)  # the record of it stays, for a while
+    assert AuthEvent.objects.count() == int(finished)  # the record of it stays, for a while
     monkeypatch.setattr(timezone, "now", lambda: later + timedelta(days=31))
     cleanup.purge_expired()
-    assert SignInAttempt.objects.count() == 0
+    assert AuthEvent.objects.count() == 0

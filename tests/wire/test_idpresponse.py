@@ -22,13 +22,13 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from accounts import attempts, pauses, sessions
+from accounts import events, pauses, sessions
 from accounts.models import (
     AppClient,
+    AuthEvent,
     IdentityProvider,
     LinkedIdentity,
     PoolUser,
-    SignInAttempt,
     SignInRequest,
     SignInSession,
     UserPool,
@@ -118,8 +118,8 @@ def refused(response: HttpResponse, error: str, description: str) -> None:
     assert sessions.COOKIE not in response.cookies
 
 
-def last_attempt() -> SignInAttempt:
-    return SignInAttempt.objects.latest("id")
+def last_attempt() -> AuthEvent:
+    return AuthEvent.objects.latest("id")
 
 
 # --- the way out
@@ -915,16 +915,16 @@ def test_changed_settings_of_the_provider_are_used_at_once(
     assert idp.called("/token")[0].form["client_secret"] == "rotated"
 
 
-# --- the record (accounts/attempts.py)
+# --- the record (accounts/events.py)
 
 
 def test_a_sign_in_is_recorded_with_its_steps(
     http: Client, pool: UserPool, app_client: AppClient, query: dict[str, str], provider: IdentityProvider
 ) -> None:
     response = through(http, query)
-    [attempt] = SignInAttempt.objects.all()
+    [attempt] = AuthEvent.objects.all()
     assert (attempt.user_pool, attempt.provider, attempt.provider_name) == (pool, provider, "Corp")
-    assert (attempt.outcome, attempt.reason, attempt.error) == ("signed_in", "", "")
+    assert (attempt.outcome, attempt.reason, attempt.error) == ("succeeded", "", "")
     assert (attempt.client_id, attempt.subject) == (app_client.client_id, "ada")
     assert attempt.user == PoolUser.objects.get()
     assert attempt.request_id == response["x-amz-cognito-request-id"]
@@ -952,12 +952,12 @@ def test_a_record_holds_nothing_secret(
     come_back(http, back)
     come_back(http, back)
     come_back(another_browser(), back)
-    kept = json.dumps(list(SignInAttempt.objects.values()), default=str)
+    kept = json.dumps(list(AuthEvent.objects.values()), default=str)
     asked, answered = fields_of(sent["Location"]), fields_of(back)
     forbidden = [answered["code"], asked["state"], asked["nonce"], asked["code_challenge"], http.cookies[COOKIE].value]
     forbidden += [idp.client_secret, "upstream-access-token", "upstream-refresh-token", "ada@corp", "<html", "eyJ"]
     forbidden += [call.form.get("code_verifier", answered["code"]) for call in idp.called("/token")]
-    assert SignInAttempt.objects.count() == 3
+    assert AuthEvent.objects.count() == 3
     assert [word for word in forbidden if word in kept] == []
 
 
@@ -979,25 +979,25 @@ def test_who_has_a_state_cannot_fill_the_record_with_it(http: Client, query: dic
     for _ in range(pauses.MAX_REFUSALS + 4):
         stranger = another_browser()
         assert on_error_page(stranger, come_back(stranger, back)) == "sign_in_lost"
-    assert SignInAttempt.objects.filter(reason="state_foreign").count() == pauses.MAX_REFUSALS
+    assert AuthEvent.objects.filter(reason="state_foreign").count() == pauses.MAX_REFUSALS
     assert "code" in sent_to_app(come_back(http, back))
-    assert last_attempt().outcome == "signed_in"
+    assert last_attempt().outcome == "succeeded"
 
 
 def test_made_up_states_are_recorded_a_few_times_a_minute(http: Client, idp: OidcIdp) -> None:
-    for number in range(attempts.CHEAP_PER_MINUTE + 5):
+    for number in range(events.CHEAP_PER_MINUTE + 5):
         response = http.get(f"/oauth2/idpresponse?code=x&state={number:043}")
         assert on_error_page(http, response) == "sign_in_lost"
-    assert SignInAttempt.objects.filter(reason="state_unknown").count() == attempts.CHEAP_PER_MINUTE
+    assert AuthEvent.objects.filter(reason="state_unknown").count() == events.CHEAP_PER_MINUTE
 
 
 def test_being_refused_on_the_way_out_is_recorded_a_few_times_a_minute(
     http: Client, query: dict[str, str], idp: OidcIdp
 ) -> None:
     idp.misbehave("/.well-known/openid-configuration", Reply({}, 500))
-    for _ in range(attempts.CHEAP_PER_MINUTE + 5):
+    for _ in range(events.CHEAP_PER_MINUTE + 5):
         assert sent_to_app(ask(http, query))["error"] == "invalid_request"
-    assert SignInAttempt.objects.count() == attempts.CHEAP_PER_MINUTE
+    assert AuthEvent.objects.count() == events.CHEAP_PER_MINUTE
     assert len(idp.called("/.well-known/openid-configuration")) == 1
 
 
@@ -1029,7 +1029,7 @@ def test_without_a_place_the_browser_is_asked_to_come_again_and_nothing_is_spent
     parts = urlsplit(back)
     assert f'href="{html.escape(f"{parts.path}?{parts.query}")}"' in response.content.decode()
     assert SignInRequest.objects.get().consumed_at is None
-    assert not SignInAttempt.objects.exists()
+    assert not AuthEvent.objects.exists()
     full.close()
     assert "code" in sent_to_app(come_back(http, back))
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import directory, documents
-from accounts.models import AppClient, IdentityProvider, ProviderDocument, SignInAttempt, UserPool
+from accounts.models import AppClient, AuthEvent, IdentityProvider, ProviderDocument, UserPool
 from federation import tasks
 from federation.upstream import capacity, suspension
 from federation.upstream.saml import source
@@ -162,13 +162,13 @@ def test_without_any_copy_the_app_is_told(http: Client, query: dict[str, str], w
     web.misbehave(PATH, Reply("", 503))
     told = sent_to_app(ask(http, query))
     assert (told["error"], told["error_description"]) == ("server_error", "Error in calling identity provider metadata")
-    assert SignInAttempt.objects.latest("id").reason == "metadata_status"
+    assert AuthEvent.objects.latest("id").reason == "metadata_status"
 
 
 def test_what_cannot_be_used_is_said(http: Client, query: dict[str, str], web: FakeServer) -> None:
     publish(web, "<html/>")
     assert sent_to_app(ask(http, query))["error_description"] == "Bad identity provider metadata"
-    assert SignInAttempt.objects.latest("id").reason == "metadata_unusable"
+    assert AuthEvent.objects.latest("id").reason == "metadata_unusable"
 
 
 def test_a_private_address_is_not_called(
@@ -191,7 +191,7 @@ def test_a_provider_that_signs_with_a_new_key_is_read_again_at_once(
     age(2 * source.ROLL_OVER)
     assert "code" in sent_to_app(sign_in(http, query, pool, BASE, signer=pair("next")))
     assert len(web.called(PATH)) == 2
-    steps = [step["step"] for step in SignInAttempt.objects.latest("id").steps]
+    steps = [step["step"] for step in AuthEvent.objects.latest("id").steps]
     assert "metadata read again" in steps
     # and its former key is good for nothing from then on
     assert sent_to_app(sign_in(http, query, pool, BASE))["error"] == "server_error"

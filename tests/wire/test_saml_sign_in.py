@@ -16,19 +16,19 @@ from django.test import Client
 from django.utils import timezone
 from lxml import etree
 
-from accounts import attempts, pauses, saml_keys, sessions
+from accounts import events, pauses, saml_keys, sessions
 from accounts.models import (
     AppClient,
+    AuthEvent,
     IdentityProvider,
     LinkedIdentity,
     PoolUser,
-    SignInAttempt,
     SignInRequest,
     SignInSession,
     UsedSamlMessage,
     UserPool,
 )
-from accounts.models.attempts import Outcome
+from accounts.models.events import Outcome
 from federation.parameters import FROM_HERE
 from tests import factories
 from tests.browser_like import FORM, submit_login
@@ -56,7 +56,7 @@ INVALID = "Invalid SAML response received: "
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    attempts.forget_early()
+    events.forget_early()
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def details(provider: IdentityProvider, **changes: str) -> None:
     set_values(provider, provider_details=provider.provider_details | changes)
 
 
-def last_attempt() -> SignInAttempt:
-    return SignInAttempt.objects.latest("id")
+def last_attempt() -> AuthEvent:
+    return AuthEvent.objects.latest("id")
 
 
 def refused(response: HttpResponse, words: str, reason: str, state: str = "xyz") -> None:
@@ -384,7 +384,7 @@ def test_a_provider_may_begin_and_the_code_comes_without_state(
     assert set(found) == {"code", "iss"}
     _, claims = verified(pool, redeem(http, saml_client, found["code"]).json()["id_token"])
     assert claims["cognito:username"] == "corp_ada@example.test"
-    assert last_attempt().outcome == Outcome.SIGNED_IN
+    assert last_attempt().outcome == Outcome.SUCCEEDED
 
 
 def test_an_identifier_may_name_the_provider(http: Client, pool: UserPool, saml_client: AppClient) -> None:
@@ -445,7 +445,7 @@ def test_relay_state_has_to_name_the_provider(http: Client, pool: UserPool, saml
 def test_what_anybody_may_post_fills_no_table(http: Client, pool: UserPool, saml_client: AppClient) -> None:
     for _ in range(25):
         post(http, "bm90aGluZw==", relay(saml_client))
-    assert SignInAttempt.objects.count() == attempts.CHEAP_PER_MINUTE
+    assert AuthEvent.objects.count() == events.CHEAP_PER_MINUTE
 
 
 # --- what an operator changes meanwhile

@@ -16,17 +16,17 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from accounts import attempts, cleanup, saml_keys, saml_messages, sessions
+from accounts import cleanup, events, saml_keys, saml_messages, sessions
 from accounts.models import (
     AppClient,
+    AuthEvent,
     IdentityProvider,
     RefreshToken,
-    SignInAttempt,
     SignInSession,
     SignOutRequest,
     UserPool,
 )
-from accounts.models.attempts import Outcome
+from accounts.models.events import EventType
 from tests import factories
 from tests.fakes import saml
 from tests.fakes.saml import metadata
@@ -50,7 +50,7 @@ HERE = f"{BASE}/saml2/logout"
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    attempts.forget_early()
+    events.forget_early()
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ def is_signed_in(browser: Client, query: dict[str, str]) -> bool:
     return "code=" in ask(browser, query)["Location"]
 
 
-def last_attempt() -> SignInAttempt:
-    return SignInAttempt.objects.latest("id")
+def last_attempt() -> AuthEvent:
+    return AuthEvent.objects.latest("id")
 
 
 # --- begun here
@@ -284,8 +284,8 @@ def test_a_sign_out_at_the_provider_ends_its_session_here_and_what_was_granted_i
     assert is_signed_in(second, query)
     assert refresh(first, app_client, token1).json()["error"] == "invalid_grant"
     assert refresh(second, app_client, token2).status_code == 200
-    attempt = last_attempt()
-    assert (attempt.outcome, attempt.user.username) == (Outcome.SIGNED_OUT, "corp_ada@example.test")
+    attempt = AuthEvent.objects.filter(event_type=EventType.SIGN_OUT).latest("id")
+    assert (attempt.outcome, attempt.user.username) == ("succeeded", "corp_ada@example.test")
 
 
 def test_without_a_session_index_all_sessions_of_the_person_end(

@@ -23,7 +23,7 @@ from django.test import Client
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from accounts.models import AppClient, PoolUser, SignInAttempt, UserPool
+from accounts.models import AppClient, AuthEvent, PoolUser, UserPool
 from federation.upstream import people, social
 from tests.fakes.browser import post_from_elsewhere
 from tests.fakes.oidc import key
@@ -118,7 +118,7 @@ def signed_in(browser: Client, client: AppClient, fake: SocialProvider) -> PoolU
     """Sign in, and return the user that it made or found."""
     found = sent_to_app(go(browser, client, fake))
     assert "code" in found, found
-    user = SignInAttempt.objects.latest("id").user
+    user = AuthEvent.objects.latest("id").user
     assert user is not None
     return user
 
@@ -135,11 +135,11 @@ def only_call(fake: SocialProvider, path: str) -> Call:
     return call
 
 
-def refused(response: HttpResponse, words: str, reason: str, error: str = "invalid_request") -> SignInAttempt:
+def refused(response: HttpResponse, words: str, reason: str, error: str = "invalid_request") -> AuthEvent:
     """Check what the app is told, and why; return the record."""
     found = sent_to_app(response)
     assert (found["error"], found.get("error_description"), found["state"]) == (error, words, "xyz")
-    attempt = SignInAttempt.objects.latest("id")
+    attempt = AuthEvent.objects.latest("id")
     assert (attempt.outcome, attempt.reason, attempt.error) == ("refused", reason, error)
     assert not PoolUser.objects.exists()
     return attempt
@@ -150,7 +150,7 @@ def with_profile(fake: SocialProvider) -> dict[str, str]:
     return {"email": "email", "name": "names"} if isinstance(fake, Google) else fake.mapping
 
 
-def steps_of(attempt: SignInAttempt) -> str:
+def steps_of(attempt: AuthEvent) -> str:
     return json.dumps(attempt.steps)
 
 
@@ -187,8 +187,8 @@ def test_a_sign_in_ends_in_tokens_for_a_user_of_the_providers(
     }
     user = PoolUser.objects.get()
     assert (user.status, user.attributes["name"]) == ("EXTERNAL_PROVIDER", "Ada Lovelace")
-    attempt = SignInAttempt.objects.get()
-    assert (attempt.outcome, attempt.subject, attempt.user) == ("signed_in", fake.subject, user)
+    attempt = AuthEvent.objects.get()
+    assert (attempt.outcome, attempt.subject, attempt.user) == ("succeeded", fake.subject, user)
 
 
 @every()
@@ -663,7 +663,7 @@ def test_the_record_has_the_code_of_an_api_error_and_not_its_message(
         error = {"error": {"code": 403, "message": words, "status": "PERMISSION_DENIED"}}
         fake.misbehave(fake.profile_path, Reply(error, 403))
     go(http, app_client, fake)
-    attempt = SignInAttempt.objects.get()
+    attempt = AuthEvent.objects.get()
     assert attempt.reason == "userinfo_error"
     assert noted in steps_of(attempt)
     assert "field" not in steps_of(attempt)
@@ -803,7 +803,7 @@ def test_what_facebooks_dialog_refuses_by_itself_is_told(
     facebook.answer = {"code": "", "error_code": "1349052", "error_message": message}
     words = "Facebook Error - 1349052 App Not Setup: b This app /b is still in development mode"
     response = go(http, app_client, facebook)
-    attempt = SignInAttempt.objects.get()
+    attempt = AuthEvent.objects.get()
     assert (attempt.reason, " ".join(attempt.description.split())) == ("provider_error", words)
     assert sent_to_app(response)["error"] == "invalid_request"
     assert "1349052" in steps_of(attempt)
@@ -849,7 +849,7 @@ def test_a_graph_error_at_the_token_endpoint_is_in_the_record_by_its_code(
 ) -> None:
     facebook.register(pool, app_client, details={"client_secret": "not-the-secret"})
     go(http, app_client, facebook)
-    assert "OAuthException 1" in steps_of(SignInAttempt.objects.get())
+    assert "OAuthException 1" in steps_of(AuthEvent.objects.get())
 
 
 @every()
@@ -901,10 +901,10 @@ def test_nothing_secret_is_logged_or_recorded(
     assert ("code" in sent_to_app(landed)) == (ending == "signed in")
     secret = secrets_of(fake) | {"forged-code-0123456789"}
     assert len(secret) > 3
-    attempt = SignInAttempt.objects.get()
+    attempt = AuthEvent.objects.get()
     record = json.dumps([attempt.steps, attempt.description, attempt.reason, attempt.error, attempt.subject])
     logged = "\n".join(heard.lines)
-    assert "userpool.signin" in heard.loggers  # something was logged
+    assert "userpool.events" in heard.loggers  # something was logged
     for value in secret:
         assert value not in record
         assert value not in logged

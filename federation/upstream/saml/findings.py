@@ -20,7 +20,7 @@ from federation.upstream.saml.summary import summarize
 
 UNTESTED = (
     "Whether the provider has this pool's entity id, addresses and certificates shows at the first sign-in, in the "
-    "sign-in attempts."
+    "events."
 )
 REGISTERED = "The provider needs the pool's signing certificate."
 

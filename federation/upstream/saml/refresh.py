@@ -12,7 +12,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from accounts import documents as kept
+from accounts import events
 from accounts.models import IdentityProvider
+from accounts.models.events import EventType
 from federation.upstream.documents import LEASE, METADATA
 from federation.upstream.fetching import FetchFailed
 from federation.upstream.http import Exchange
@@ -48,6 +50,7 @@ def _due(provider: IdentityProvider, url: str) -> bool:
 
 
 def _read(provider: IdentityProvider, url: str) -> bool:
+    failing = kept.failing(provider)
     try:
         with Exchange() as exchange:
             source.fetch_now(provider, url, exchange)
@@ -64,4 +67,7 @@ def _read(provider: IdentityProvider, url: str) -> bool:
         cause,
         extra={"pool": provider.user_pool_id, "provider": provider.provider_name},
     )
+    if not failing:  # once, when it begins: the job comes by every ten minutes
+        why = f"metadata_{cause}"
+        events.refused(provider.user_pool, provider, "", None, why, event_type=EventType.PROVIDER_REFRESH)
     return False

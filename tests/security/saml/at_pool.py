@@ -12,16 +12,16 @@ from django.utils import timezone
 from accounts import sessions
 from accounts.models import (
     AppClient,
+    AuthEvent,
     IdentityProvider,
     LinkedIdentity,
     PoolUser,
     SamlKey,
-    SignInAttempt,
     SignInSession,
     UsedSamlMessage,
     UserPool,
 )
-from accounts.models.attempts import Outcome
+from accounts.models.events import Outcome
 from tests.fakes.saml import Message, metadata, pair
 from tests.fakes.saml_browser import answering, endpoints, leave, post, register
 from tests.security.saml.corpus import ADA, EVIL
@@ -73,12 +73,12 @@ def nobody_came_in(response: HttpResponse) -> None:
         assert not model._default_manager.exists(), model
 
 
-def last_refusal(reason: str) -> SignInAttempt:
+def last_refusal(reason: str) -> AuthEvent:
     """Return the newest attempt, which was refused for ``reason`` and tells nothing that is secret.
 
     Of whom a used assertion was is told: it was the provider's word.
     """
-    attempt = SignInAttempt.objects.latest("id")
+    attempt = AuthEvent.objects.latest("id")
     assert (attempt.outcome, attempt.reason) == (Outcome.REFUSED, reason), attempt.steps
     beyond = {"_state", "subject"} if reason == "replayed" else {"_state"}
     assert told_in(repr({name: value for name, value in vars(attempt).items() if name not in beyond})) == []

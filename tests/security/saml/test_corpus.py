@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from accounts import attempt_words
+from accounts import event_words
 from federation.upstream import saml as source_folder
 from tests.fakes import saml_pool
 from tests.security.saml import catalogue
@@ -58,4 +58,4 @@ def test_every_reason_that_there_is_is_somebodys() -> None:
 
 @pytest.mark.parametrize("reason", sorted({case.reason for case in catalogue.CASES}))
 def test_an_operator_is_told_what_a_reason_means(reason: str) -> None:
-    assert attempt_words.why(reason)
+    assert event_words.why(reason)

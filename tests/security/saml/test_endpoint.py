@@ -11,7 +11,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts.models import AppClient, IdentityProvider, SignInAttempt, UserPool
+from accounts.models import AppClient, AuthEvent, IdentityProvider, UserPool
 from tests.browser_like import FORM
 from tests.fakes.saml_browser import answering, leave, post
 from tests.security.saml import catalogue
@@ -69,7 +69,7 @@ def test_a_hostile_response_lets_nobody_in_and_is_kept_by_nobody(
     nobody_came_in(response)
     if case.endpoint == "page":
         assert on_error_page(http, response) == "invalid_request"
-        assert not SignInAttempt.objects.exists()
+        assert not AuthEvent.objects.exists()
     else:
         told = sent_to_app(response)
         assert (told["error"], told["state"]) == ("server_error", "xyz")
@@ -77,7 +77,7 @@ def test_a_hostile_response_lets_nobody_in_and_is_kept_by_nobody(
         if case.words:
             assert told["error_description"] == case.words
         attempt = last_refusal(case.reason)
-        assert SignInAttempt.objects.count() == 1
+        assert AuthEvent.objects.count() == 1
         assert (attempt.error, attempt.subject, attempt.provider_name) == ("server_error", "", "Corp")
         assert told_in(f"{attempt.document} {attempt.steps} {attempt.description}", *written_in(text)) == []
     assert told_in(response["Location"], *written_in(text)) == []

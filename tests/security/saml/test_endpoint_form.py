@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import (
-    SignInAttempt,
+    AuthEvent,
     SignInRequest,
     UserPool,
 )
@@ -65,7 +65,7 @@ def test_a_form_that_says_something_twice_or_too_much_is_told_here(
     request = leave(http, query)
     text = answering(request, pool, BASE).encoded()
     lost(http, raw(http, forms(text, request.relay_state)[name]), "invalid_request")
-    assert not SignInAttempt.objects.exists()
+    assert not AuthEvent.objects.exists()
     sent_to_app(post(http, text, request.relay_state))  # nothing was spent
 
 

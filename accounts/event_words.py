@@ -1,11 +1,11 @@
-"""Why a sign-in through an identity provider was refused, in words for an operator: what it means and what to do.
+"""Why something was refused, in words for an operator: what it means and what to do.
 
 The app is told the texts of Cognito (W 3.8); these are for whoever is asked why. A reason that is made of a place and
 a cause (``jwks_timeout``) is told by both. What each step found stands beside it, in the steps. SAML's own are in
-accounts/saml_attempt_words.py.
+accounts/saml_event_words.py, those of passwords, requests and tokens in accounts/local_event_words.py.
 """
 
-from accounts import saml_attempt_words
+from accounts import local_event_words, saml_event_words
 
 LOOK = "The steps below say what came."
 OPERATOR = "Tell the provider's operator."
@@ -38,7 +38,7 @@ CAUSES = {
     "status": "It answered with an error. Check the address in the settings.",
     "unusable": 'It was read and cannot be used. "Test configuration" on the page of the provider says why.',
 }
-WORDS = {
+_PROVIDERS = {
     # the answer by the browser
     "state_unknown": "An answer came for no sign-in that began here. An old link, a page that was reloaded much later, "
     "or somebody who tries. Nothing to do unless it happens to many.",
@@ -109,11 +109,13 @@ WORDS = {
     "attribute_too_long": "A mapped claim has more than 2048 characters. Take it out of the mapping.",
     "attribute_invalid": "A mapped claim does not fit its attribute: see its type and limits on the page of the pool.",
     # what is the app's, or ours
-    "invalid_request": "The app's request named a user by an ID token that is not this pool's (id_token_hint).",
+    "invalid_request": "A parameter of the app's request is missing, repeated, malformed or too long, or it names a "
+    "user by an ID token that is not this pool's (id_token_hint). The words that the app was sent say more.",
     "login_required": "Somebody else signed in at the provider than the app asked for, or the user was signed out or "
     "disabled meanwhile.",
     "server_error": "Something failed in this server. The log has it under the request id below.",
-} | saml_attempt_words.WORDS
+}
+WORDS = _PROVIDERS | saml_event_words.WORDS | local_event_words.WORDS
 
 
 def why(reason: str) -> str:

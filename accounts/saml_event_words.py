@@ -1,4 +1,4 @@
-"""Why SAML was refused, in words for an operator: what it means and what to do. accounts/attempt_words.py has the rest.
+"""Why SAML was refused, in words for an operator: what it means and what to do. accounts/event_words.py has the rest.
 
 A response of W 8.3, a sign-in that a provider begins (W 8.4), a sign-out (W 8.5).
 """

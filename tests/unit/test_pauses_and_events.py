@@ -12,10 +12,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts import attempts, opaque, pauses
-from accounts.attempts import CHEAP_PER_MINUTE, MAX_STEPS, MAX_WORDS, Steps
-from accounts.models import IdentityProvider, PoolUser, SignInAttempt, SignInRequest, UserPool
-from accounts.models.attempts import Outcome
+from accounts import events, opaque, pauses
+from accounts.events import CHEAP_PER_MINUTE, MAX_STEPS, MAX_WORDS, Steps
+from accounts.models import AuthEvent, IdentityProvider, PoolUser, SignInRequest, UserPool
+from accounts.models.events import Outcome
 from accounts.pauses import LIFETIME, MAX_REFUSALS, Lost
 from tests import factories
 
@@ -136,7 +136,7 @@ def test_so_many_refusals_of_one_state_are_recorded(corp: IdentityProvider) -> N
 
 def test_a_step_has_a_name_the_time_it_took_and_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 100.25, 101.0])
-    monkeypatch.setattr(attempts, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(events, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     steps = Steps()
     steps.note("token endpoint answered", status=200, host="idp.example.test", again=False)
     steps.note("userInfo failed", "It did not answer in time.")
@@ -189,16 +189,16 @@ def test_a_sign_in_is_recorded_with_whom_it_was(corp: IdentityProvider, user: Po
     steps = Steps()
     steps.subject = "u1"
     steps.note("signed in")
-    attempts.signed_in(corp.user_pool, corp, "client", user, steps)
-    row = SignInAttempt.objects.get()
-    assert (row.outcome, row.user, row.provider, row.provider_name) == (Outcome.SIGNED_IN, user, corp, "Corp")
+    events.signed_in(corp.user_pool, corp, "client", user, steps)
+    row = AuthEvent.objects.get()
+    assert (row.outcome, row.user, row.provider, row.provider_name) == (Outcome.SUCCEEDED, user, corp, "Corp")
     assert (row.client_id, row.subject, row.reason, row.error) == ("client", "u1", "", "")
     assert [step["step"] for step in row.steps] == ["signed in"]
 
 
 def test_a_refusal_is_recorded_with_its_reason_and_what_the_app_was_told(corp: IdentityProvider) -> None:
-    attempts.refused(corp.user_pool, corp, "client", Steps(), "id_token_nonce", "invalid_request", "Bad id_token nonce")
-    row = SignInAttempt.objects.get()
+    events.refused(corp.user_pool, corp, "client", Steps(), "id_token_nonce", "invalid_request", "Bad id_token nonce")
+    row = AuthEvent.objects.get()
     assert (row.outcome, row.reason, row.user) == (Outcome.REFUSED, "id_token_nonce", None)
     assert (row.error, row.description) == ("invalid_request", "Bad id_token nonce")
 
@@ -208,35 +208,35 @@ def test_whatever_a_provider_said_fits_into_the_record(corp: IdentityProvider) -
     steps = Steps()
     steps.subject = "\x00" + "s" * 1000
     steps.note("step", "\x00" * 500, fact="\x00")
-    attempts.refused(corp.user_pool, corp, "c" * 128, steps, "r" * 100, "e" * 100, "\x00" + "d" * 1000)
-    row = SignInAttempt.objects.get()
+    events.refused(corp.user_pool, corp, "c" * 128, steps, "r" * 100, "e" * 100, "\x00" + "d" * 1000)
+    row = AuthEvent.objects.get()
     assert (len(row.subject), len(row.reason), len(row.error), len(row.description)) == (512, 48, 48, 512)
     assert "\x00" not in row.subject + row.description + str(row.steps)
 
 
 def test_a_record_outlives_its_provider_and_its_user(corp: IdentityProvider, user: PoolUser) -> None:
-    attempts.signed_in(corp.user_pool, corp, "client", user, Steps())
+    events.signed_in(corp.user_pool, corp, "client", user, Steps())
     corp.delete()
     user.delete()
-    row = SignInAttempt.objects.get()
+    row = AuthEvent.objects.get()
     assert (row.provider, row.user, row.provider_name) == (None, None, "Corp")
 
 
 def test_answers_that_belong_to_no_sign_in_fill_no_table(pool: UserPool, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(attempts, "_cheap", {})
-    monkeypatch.setattr(attempts, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(events, "_cheap", {})
+    monkeypatch.setattr(events, "time", SimpleNamespace(monotonic=lambda: now[0]))
     for _ in range(100):
-        attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
-    assert SignInAttempt.objects.count() == CHEAP_PER_MINUTE
+        events.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
+    assert AuthEvent.objects.count() == CHEAP_PER_MINUTE
     now[0] += 59
-    attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
-    assert SignInAttempt.objects.count() == CHEAP_PER_MINUTE
+    events.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
+    assert AuthEvent.objects.count() == CHEAP_PER_MINUTE
     now[0] += 1
     for _ in range(100):
-        attempts.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
-    assert SignInAttempt.objects.count() == 2 * CHEAP_PER_MINUTE
-    assert set(SignInAttempt.objects.values_list("reason", "provider")) == {("state_unknown", None)}
+        events.refused(pool, None, "", Steps(), Lost.UNKNOWN.value, early=True)
+    assert AuthEvent.objects.count() == 2 * CHEAP_PER_MINUTE
+    assert set(AuthEvent.objects.values_list("reason", "provider")) == {("state_unknown", None)}
 
 
 def test_refusals_on_the_way_out_fill_no_table_and_hide_no_other_provider(
@@ -245,7 +245,7 @@ def test_refusals_on_the_way_out_fill_no_table_and_hide_no_other_provider(
     """Anybody can ask to be sent to a provider whose discovery is broken, and need not have been there before."""
     partner = factories.make_oidc_provider(pool, "Partner")
     for _ in range(100):
-        attempts.refused(pool, corp, "client", Steps(), "discovery_timeout", early=True)
-    attempts.refused(pool, partner, "client", Steps(), "discovery_timeout", "invalid_request", "words", early=True)
-    assert SignInAttempt.objects.filter(provider=corp).count() == CHEAP_PER_MINUTE
-    assert SignInAttempt.objects.get(provider=partner).description == "words"
+        events.refused(pool, corp, "client", Steps(), "discovery_timeout", early=True)
+    events.refused(pool, partner, "client", Steps(), "discovery_timeout", "invalid_request", "words", early=True)
+    assert AuthEvent.objects.filter(provider=corp).count() == CHEAP_PER_MINUTE
+    assert AuthEvent.objects.get(provider=partner).description == "words"

@@ -1,6 +1,4 @@
-"""Sign-ins through identity providers in the console: read-only, with the steps and the reason in words.
-
-A sign-out that a provider began is among them, for it is asked about in the same way.
+"""Events in the console: read-only, with the steps and the reason in words.
 
 The list counts nothing and is read in the order of the primary key.
 """
@@ -17,36 +15,42 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, FieldTextFilt
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
-from accounts import attempt_words
+from accounts import event_words
 from accounts.admin import panels
 from accounts.admin.base import ReadOnlyAdmin
 from accounts.admin.site import console
-from accounts.models import SignInAttempt
-from accounts.models.attempts import Outcome
+from accounts.models import AuthEvent
+from accounts.models.events import Outcome
 
-LABELS = {Outcome.SIGNED_IN.label: "success", Outcome.REFUSED.label: "danger", Outcome.SIGNED_OUT.label: "info"}
-PERMISSION = "accounts.view_signinattempt"
+LABELS = {Outcome.SUCCEEDED.label: "success", Outcome.REFUSED.label: "danger"}
+PERMISSION = "accounts.view_authevent"
 NO_FACTS = ("step", "ms", "words")
 
 
 def link_to(**where: Any) -> SafeString:
-    """Return a link to the attempts that ``where`` filters."""
-    address = f"{reverse('admin:accounts_signinattempt_changelist')}?{urlencode(where)}"
-    return format_html('<a class="text-link" href="{}">Show the sign-in attempts</a>', address)
+    """Return a link to the events that ``where`` filters."""
+    address = f"{reverse('admin:accounts_authevent_changelist')}?{urlencode(where)}"
+    return format_html('<a class="text-link" href="{}">Show the events</a>', address)
 
 
-@register(SignInAttempt, site=console)
-class SignInAttemptAdmin(ReadOnlyAdmin):
-    """What happened at each sign-in through a provider."""
+@register(AuthEvent, site=console)
+class AuthEventAdmin(ReadOnlyAdmin):
+    """What happened at sign-ins, at the token endpoint, to keys and to the documents of providers."""
 
-    list_display = ("shown_at", "user_pool", "provider_name", "client_id", "who", "shown_outcome", "reason")
+    list_display = (
+        "shown_at", "user_pool", "event_type", "provider_name", "client_id", "who", "shown_outcome", "reason",
+    )  # fmt: skip
     list_select_related = ("user_pool", "user")
     list_filter = (
         ("user_pool", AutocompleteSelectFilter),
+        "event_type",
+        ("user", AutocompleteSelectFilter),
+        ("client_id", FieldTextFilter),
         ("provider", AutocompleteSelectFilter),
         ("provider_name", FieldTextFilter),
         "outcome",
         ("reason", FieldTextFilter),
+        ("address", FieldTextFilter),
         ("at", RangeDateTimeFilter),
     )
     ordering = ("-id",)
@@ -54,15 +58,15 @@ class SignInAttemptAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator
     search_fields = ("subject__icontains", "reason__icontains", "client_id__exact", "user__username__istartswith")
     search_help_text = "A request id, or a part of the subject or the reason, a client id, how a username begins"
+    facts = (
+        "shown_at", "event_type", "shown_outcome", "user_pool", "shown_provider", "client_id", "user", "subject",
+        "address",
+    )  # fmt: skip
     readonly_fields = (
-        "shown_at", "user_pool", "shown_provider", "client_id", "user", "subject", "shown_outcome", "reason", "why",
-        "error", "description", "request_id", "shown_steps", "shown_document",
+        *facts, "reason", "why", "error", "description", "request_id", "shown_steps", "shown_document",
     )  # fmt: skip
     fieldsets = (
-        (
-            None,
-            {"fields": ("shown_at", "shown_outcome", "user_pool", "shown_provider", "client_id", "user", "subject")},
-        ),
+        (None, {"fields": facts}),
         ("Why", {"fields": ("reason", "why")}),
         ("What the app was told", {"fields": ("error", "description")}),
         ("What happened", {"fields": ("shown_steps", "request_id")}),
@@ -74,7 +78,8 @@ class SignInAttemptAdmin(ReadOnlyAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None and obj.outcome != Outcome.REFUSED:
-            return tuple(one for one in self.fieldsets if one[0] in (None, "What happened"))
+            shown = (None, "Why", "What happened") if obj.reason else (None, "What happened")
+            return tuple(one for one in self.fieldsets if one[0] in shown)
         return (*self.fieldsets, self.document_fieldset) if obj is not None and obj.document else self.fieldsets
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
@@ -87,42 +92,42 @@ class SignInAttemptAdmin(ReadOnlyAdmin):
         return found, bool(repeated)
 
     @display(description="At")
-    def shown_at(self, attempt: SignInAttempt) -> str:
-        return f"{attempt.at:%Y-%m-%d %H:%M:%S}"  # to the second, as the log has it
+    def shown_at(self, event: AuthEvent) -> str:
+        return f"{event.at:%Y-%m-%d %H:%M:%S}"  # to the second, as the log has it
 
     @display(description="Provider")
-    def shown_provider(self, attempt: SignInAttempt) -> SafeString | str:
-        if attempt.provider_id is None:
-            return attempt.provider_name or "-"
-        address = reverse("admin:accounts_identityprovider_change", args=(attempt.provider_id,))
-        return format_html('<a class="text-link" href="{}">{}</a>', address, attempt.provider_name)
+    def shown_provider(self, event: AuthEvent) -> SafeString | str:
+        if event.provider_id is None:
+            return event.provider_name or "-"
+        address = reverse("admin:accounts_identityprovider_change", args=(event.provider_id,))
+        return format_html('<a class="text-link" href="{}">{}</a>', address, event.provider_name)
 
     @display(description="User or subject")
-    def who(self, attempt: SignInAttempt) -> str:
-        name = attempt.user.username if attempt.user is not None else attempt.subject
+    def who(self, event: AuthEvent) -> str:
+        name = event.user.username if event.user is not None else event.subject
         return f"{name[:60]}..." if len(name) > 60 else name or "-"
 
     @display(description="Outcome", label=LABELS)
-    def shown_outcome(self, attempt: SignInAttempt) -> str:
-        return str(Outcome(attempt.outcome).label)
+    def shown_outcome(self, event: AuthEvent) -> str:
+        return str(Outcome(event.outcome).label)
 
     @display(description="What that means")
-    def why(self, attempt: SignInAttempt) -> str:
-        return attempt_words.why(attempt.reason) or "-"
+    def why(self, event: AuthEvent) -> str:
+        return event_words.why(event.reason) or "-"
 
     @display(description="Steps")
-    def shown_steps(self, attempt: SignInAttempt) -> Any:
+    def shown_steps(self, event: AuthEvent) -> Any:
         rows = (
             (step.get("step", ""), panels.lines(_told(step)), panels.whole(f"{step.get('ms', 0)} ms"))
-            for step in attempt.steps
+            for step in event.steps
             if isinstance(step, dict)
         )
         return panels.table(("Step", "What was found", "Time"), rows, "It ended before the first step.")
 
     @display(description="Message")
-    def shown_document(self, attempt: SignInAttempt) -> Any:
+    def shown_document(self, event: AuthEvent) -> Any:
         words = "SAML message. Values that speak of the person are left out."
-        return panels.document(words, attempt.document)
+        return panels.document(words, event.document)
 
 
 def _told(step: dict[str, Any]) -> list[str]:
