@@ -12,7 +12,7 @@ UNFOLD = {
     "BORDER_RADIUS": "8px",
     "STYLES": ["accounts.admin.navigation.stylesheet"],
     "SCRIPTS": ["accounts.admin.navigation.script"],
-    "DASHBOARD_CALLBACK": "accounts.admin.navigation.dashboard",
+    "DASHBOARD_CALLBACK": "accounts.admin.dashboard.dashboard",
     "SIDEBAR": {"show_search": False, "navigation": "accounts.admin.navigation.sidebar"},
     "COLORS": {
         "primary": {

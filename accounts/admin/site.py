@@ -13,6 +13,7 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path
 from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
@@ -80,6 +81,23 @@ class ConsoleSite(UnfoldAdminSite):
             return _protected(inner(request, *args, **kwargs))
 
         return update_wrapper(guarded, inner)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pages: list[tuple[str, View, str]] = []
+
+    def page(self, address: str, name: str) -> Callable[[View], View]:
+        """Serve a view as a page of the console that belongs to no table."""
+
+        def register(view: View) -> View:
+            self.pages.append((address, view, name))
+            return view
+
+        return register
+
+    def get_urls(self) -> list[Any]:
+        own = [path(address, self.admin_view(view), name=name) for address, view, name in self.pages]
+        return [*own, *super().get_urls()]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return _protected(super().login(request, extra_context))

@@ -347,6 +347,7 @@ def pages(place: Place) -> list[str]:
         place.page(place.pool.identity_providers.get(), "test_configuration"),
         f"{place.base}/accounts/authevent/",
         *(place.page(attempt) for attempt in place.pool.auth_events.all()),
+        f"{place.base}/request/?id={next(iter(place.pool.auth_events.all())).request_id or 'none'}",
         place.page(place.user, "link_identity"),
         f"{place.base}/accounts/jobrun/",
         place.page(job),
