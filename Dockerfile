@@ -19,7 +19,8 @@ FROM python:3.11-slim
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    USERPOOL_DATA_DIR=/var/lib/userpool
+    USERPOOL_DATA_DIR=/var/lib/userpool \
+    PROMETHEUS_MULTIPROC_DIR=/tmp/userpool-metrics
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin userpool \
     && install --directory --owner=userpool --mode=0700 /var/lib/userpool
 COPY --from=build /opt/venv /opt/venv

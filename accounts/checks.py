@@ -67,6 +67,15 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
                 id="userpool.E005",
             )
         )
+    if settings.USERPOOL_METRICS_TOKEN and not settings.PROMETHEUS_MULTIPROC_DIR:
+        found.append(
+            Warning(
+                "Metrics are on, and every process counts for itself: a scrape tells of whichever process it meets.",
+                hint="Set PROMETHEUS_MULTIPROC_DIR to a folder of this machine, best in memory; silence this where "
+                "there is one process.",
+                id="userpool.W010",
+            )
+        )
     if not settings.REDIS_URL:
         found.append(
             Warning(

@@ -74,6 +74,18 @@ def purge_expired(batch: int = 1000, limit: int | None = None) -> dict[str, int]
     return deleted | retention.purge(now, batch)
 
 
+def backlog(bound: int) -> Iterator[tuple[str, QuerySet[Any]]]:
+    """Yield what may go now, the oldest first and ``bound`` rows of each kind at most, with the name of its model.
+
+    Nothing is read yet. The order is that of the index: without one, a database that expects many such rows reads the
+    whole table in search of them.
+    """
+    for rows in _useless(timezone.now()):
+        conditions: list[Any] = list(rows.query.where.children)
+        column = next(found.lhs.target.name for found in conditions if getattr(found, "lookup_name", "") == "lte")
+        yield rows.model.__name__, rows.order_by(column)[:bound]
+
+
 def _purge(rows: QuerySet[Any], batch: int, limit: int | None) -> int:
     total = 0
     while limit is None or total < limit:

@@ -6,6 +6,7 @@ need to know nothing of it. A host that nobody owns gets a 404: that is what mak
 """
 
 import ipaddress
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -21,13 +22,13 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.urls import get_script_prefix, set_script_prefix
 
-from accounts import directory, tracing
+from accounts import directory, metrics, tracing
 from accounts.models import UserPool
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # served on every host: a load balancer asks by address
-HOSTLESS_PATHS = ("/healthz", "/readyz")
+HOSTLESS_PATHS = ("/healthz", "/readyz", "/metrics")
 
 # What Cognito sends with every response of its domain (userInfo page; W 1.3), spelling and all.
 HEADERS = {
@@ -50,6 +51,7 @@ class RequestMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        began = time.perf_counter()
         request_id = tracing.begin_request()
         if settings.HTTPS:
             # one deployment has one scheme; behind a proxy that ends TLS the socket does not know it
@@ -68,7 +70,18 @@ class RequestMiddleware:
             response.headers.setdefault("Strict-Transport-Security", HSTS)
         if not response.streaming and response.status_code not in (204, 304):
             response.headers.setdefault("Content-Length", str(len(response.content)))
+        metrics.request_served(endpoint_of(request), response.status_code, time.perf_counter() - began)
         return response
+
+
+def endpoint_of(request: HttpRequest) -> str:
+    """Return the name of the URL that answered, for metrics; the console and the static files are one each."""
+    match = request.resolver_match
+    if match is None:  # whitenoise answers before any URL is looked up
+        return "static" if request.path_info.startswith(settings.STATIC_URL) else "unmatched"
+    if match.app_name:
+        return "console"
+    return match.url_name or match.func.__name__
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from accounts import events, sessions
+from accounts import events, metrics, sessions
 from accounts.events import Steps
 from accounts.linking import ExternalIdentity
 from accounts.models import AuthorizationCode, PoolUser, SignInSession
@@ -110,6 +110,7 @@ def finish(request: HttpRequest, asked: AuthorizeRequest, session: SignInSession
         resource=asked.resource,
         auth_time=session.auth_time,
     )
+    metrics.code_issued()
     return responses.authorization_response(request, asked.target, {"code": code})
 
 
@@ -126,4 +127,5 @@ def _implicit(asked: AuthorizeRequest, session: SignInSession) -> dict[str, str]
     )
     tokens.open_grant(asked.client, grant, with_token=False)
     answer = tokens.mint(asked.pool, asked.client, grant).as_response()
+    metrics.token_issued("implicit")
     return {name: str(value) for name, value in answer.items()}

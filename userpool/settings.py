@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import secrets
+import tomllib
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -107,6 +108,14 @@ env.require(
 # UserPoolMiddleware is the gate: a host that is neither a pool's, nor the issuer's, nor the console's gets a 404.
 ALLOWED_HOSTS = ["*"]
 HTTPS = issuer.scheme == "https"
+
+# --- metrics
+VERSION: str = tomllib.loads((BASE_DIR / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+USERPOOL_METRICS_TOKEN = env.text("USERPOOL_METRICS_TOKEN")
+if USERPOOL_METRICS_TOKEN and len(USERPOOL_METRICS_TOKEN) < 20:
+    env.problems.append("USERPOOL_METRICS_TOKEN: too short for a secret. Set it to at least 32 random characters.")
+# the library's own variable: it looks there itself (accounts/metric_files.py)
+PROMETHEUS_MULTIPROC_DIR = env.text("PROMETHEUS_MULTIPROC_DIR")
 
 # --- applications
 DEBUG = False

@@ -3,10 +3,11 @@
 from django.urls import path
 
 from accounts.admin.registry import console
-from userpool import health
+from userpool import health, metrics
 
 urlpatterns = [
     path("admin/", console.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("metrics", metrics.metrics),
 ]

@@ -14,7 +14,7 @@ from urllib.parse import unquote_plus
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.oauth2.rfc6749 import errors
 
-from accounts import directory
+from accounts import directory, metrics
 from accounts.models import AppClient, AuthorizationCode, RefreshToken, UserPool
 from accounts.models.codes import PresentedCode
 from accounts.models.grants import Grant
@@ -158,7 +158,8 @@ class PoolValidator(OAuth2Validator):
         if self.code is None:
             return self._refuse("code_unknown")
         if self.code.consumed:
-            RefreshToken.revoke_origin(self.code.grant.origin_jti, client)
+            revoked = RefreshToken.revoke_origin(self.code.grant.origin_jti, client)
+            metrics.grants_revoked("code_replayed", revoked)
             return self._refuse("code_replayed")
         if not self.code.live:
             return self._refuse("code_over")
@@ -207,7 +208,7 @@ class PoolValidator(OAuth2Validator):
             return self._refuse("refresh_token_unknown")
         self.presented = presented.grant
         if presented.reused:
-            RefreshToken.revoke(pk=presented.pk)
+            metrics.grants_revoked("refresh_token_reused", RefreshToken.revoke(pk=presented.pk))
             return self._refuse("refresh_token_reused")
         if not presented.live or not (presented.current or presented.replaced_by):
             return self._refuse("refresh_token_over")

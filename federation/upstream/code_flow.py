@@ -116,9 +116,9 @@ class CodeFlow:
             form["code_verifier"] = verifier
         try:
             if self.token_method == "GET":  # noqa: S105 - an HTTP method
-                answer = exchange.get(responses.with_query(endpoint, form), headers)
+                answer = exchange.get(responses.with_query(endpoint, form), headers, purpose="token")
             else:
-                answer = exchange.post(endpoint, form, headers)
+                answer = exchange.post(endpoint, form, headers, purpose="token")
         except FetchFailed as failure:
             signin.steps.note("token endpoint failed", failure.words, host=failure.host)
             raise self._unreachable(failure, "token", "Timeout occurred in calling IdP token endpoint") from failure
@@ -142,7 +142,10 @@ class CodeFlow:
         """Return what the provider's userInfo or profile endpoint says."""
         bearer = {"Authorization": f"Bearer {access_token}"}
         try:
-            answer = exchange.post(url, {}, bearer) if method == "POST" else exchange.get(url, bearer)
+            if method == "POST":
+                answer = exchange.post(url, {}, bearer, purpose="userinfo")
+            else:
+                answer = exchange.get(url, bearer, purpose="userinfo")
         except FetchFailed as failure:
             signin.steps.note("userInfo failed", failure.words, host=failure.host)
             raise self._unreachable(failure, "userinfo", "Read timed out") from failure

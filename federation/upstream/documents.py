@@ -35,12 +35,14 @@ class Kind:
     usable: timedelta
     is_json: bool = True
     limit: int = MAX_BODY
+    purpose: str = ""
+    """What a call for it is counted under; by itself the name."""
 
 
 DISCOVERY = Kind("discovery", timedelta(hours=1), timedelta(days=1))
 JWKS = Kind("jwks", timedelta(minutes=15), timedelta(hours=6))
 # W 8.1. The last good copy stays: a provider whose metadata cannot be read just now still signs people in
-METADATA = Kind("saml", timedelta(hours=6), timedelta(days=3650), is_json=False, limit=1024 * 1024)
+METADATA = Kind("saml", timedelta(hours=6), timedelta(days=3650), is_json=False, limit=1024 * 1024, purpose="metadata")
 
 
 def document(
@@ -115,7 +117,8 @@ def _fetched(
 
 def fetch(kind: Kind, url: str, exchange: Exchange, judge: Judge) -> str:
     """Return the document at ``url`` as it is now; raise FetchFailed, or BadDocument of ``judge``."""
-    answer = exchange.get(url, {} if kind.is_json else {"Accept": XML}, follow=True, limit=kind.limit)
+    headers = {} if kind.is_json else {"Accept": XML}
+    answer = exchange.get(url, headers, purpose=kind.purpose or kind.name, follow=True, limit=kind.limit)
     if answer.status != 200:
         raise FetchFailed("status", answer.host, answer.status)
     if kind.is_json:

@@ -18,6 +18,7 @@ import httpcore
 import httpx
 from django.conf import settings
 
+from accounts import metrics
 from federation.upstream import suspension
 from federation.upstream.addresses import GuardedBackend
 from federation.upstream.fetching import FetchFailed
@@ -103,22 +104,45 @@ class Exchange:
         return max(0.0, self.deadline - time.monotonic())
 
     def get(
-        self, url: str, headers: Mapping[str, str] | None = None, *, follow: bool = False, limit: int = MAX_BODY
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        purpose: str = "",
+        follow: bool = False,
+        limit: int = MAX_BODY,
     ) -> Answer:
-        """GET ``url``; with ``follow`` through redirects, for what anybody may read. Raise FetchFailed."""
+        """GET ``url``; with ``follow`` through redirects, for what anybody may read. Raise FetchFailed.
+
+        ``purpose`` is what the time is counted under (accounts/metrics.py).
+        """
         for _ in range(MAX_HOPS if follow else 1):
-            answer, location = self._call("GET", url, headers or {}, None, limit)
+            answer, location = self._timed(purpose, "GET", url, headers or {}, None, limit)
             if not location:
                 return answer
             url = location
         raise FetchFailed("redirected", answer.host)
 
-    def post(self, url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Answer:
+    def post(
+        self, url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None, *, purpose: str = ""
+    ) -> Answer:
         """POST ``form`` to ``url``; a redirect is a failure, for the form is secret. Raise FetchFailed."""
-        answer, location = self._call("POST", url, headers or {}, form, MAX_BODY)
+        answer, location = self._timed(purpose, "POST", url, headers or {}, form, MAX_BODY)
         if location:
             raise FetchFailed("redirected", answer.host)
         return answer
+
+    def _timed(self, purpose: str, *call: Any) -> tuple[Answer, str]:
+        began, outcome = time.monotonic(), "other"
+        try:
+            answer, location = self._call(*call)
+            outcome = f"{answer.status // 100}xx"
+            return answer, location
+        except FetchFailed as failure:
+            outcome = failure.cause
+            raise
+        finally:
+            metrics.upstream_called(purpose, outcome, time.monotonic() - began)
 
     def _call(
         self, method: str, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None, limit: int

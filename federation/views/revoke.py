@@ -5,7 +5,7 @@ RFC 7009. https://docs.aws.amazon.com/cognito/latest/developerguide/revocation-e
 
 from django.http import HttpRequest, HttpResponse
 
-from accounts import events
+from accounts import events, metrics
 from accounts.middleware import pool_of
 from accounts.models import AppClient, RefreshToken, UserPool
 from accounts.models.events import EventType
@@ -60,4 +60,5 @@ def _revoke(pool: UserPool, client: AppClient, token: str) -> None:
 
 
 def _record(pool: UserPool, client: AppClient, user: int | None) -> None:
+    metrics.grants_revoked("requested", 1)
     events.happened(EventType.TOKEN_REVOCATION, pool, user, client.client_id, "revoked_by_client")

@@ -5,14 +5,14 @@ RFC 6749 3.2. https://docs.aws.amazon.com/cognito/latest/developerguide/token-en
 
 from django.http import HttpRequest, HttpResponse
 
-from accounts import events
+from accounts import events, metrics
 from accounts.events import Steps
 from accounts.middleware import pool_of
 from accounts.models import UserPool
 from accounts.models.events import EventType
 from federation import parameters, responses
 from federation.dialects import rules
-from federation.errors import InvalidClient
+from federation.errors import InvalidClient, OAuthError
 from federation.oauth2 import server
 from federation.views.base import machine_endpoint
 
@@ -20,12 +20,18 @@ from federation.views.base import machine_endpoint
 @machine_endpoint("POST")
 def token(request: HttpRequest) -> HttpResponse:
     """Exchange a code, a refresh token or a client's own credentials for tokens."""
-    pool = pool_of(request)
+    pool, grant_type = pool_of(request), ""
     try:
         given = parameters.from_body(request)
+        grant_type = given.get("grant_type")
         answer = server.token(pool, given, request.META.get("HTTP_AUTHORIZATION", ""))
     except server.TokenRefused as refused:
-        return _refusal(pool, given.get("grant_type"), refused)
+        metrics.token_refused(grant_type, refused.error.code)
+        return _refusal(pool, grant_type, refused)
+    except OAuthError as error:  # there is no form to read
+        metrics.token_refused(grant_type, error.code)
+        raise
+    metrics.token_issued(grant_type)
     return responses.json_response(answer)
 
 

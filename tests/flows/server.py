@@ -148,6 +148,7 @@ def serving(
     server = Server(f"http{'s' * https}://localhost:{port}", pool_id, certificate(deployment.folder) if https else None)
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", "4", "--no-ws", "--log-level", "warning"]
+    command.append("--respawn-failed-workers")
     if server.certificate:
         key = server.certificate.with_name("key.pem")
         command += ["--ssl-certificate", str(server.certificate), "--ssl-keyfile", str(key)]
