@@ -80,10 +80,12 @@ def backlog(bound: int) -> Iterator[tuple[str, QuerySet[Any]]]:
     Nothing is read yet. The order is that of the index: without one, a database that expects many such rows reads the
     whole table in search of them.
     """
-    for rows in _useless(timezone.now()):
+    now = timezone.now()
+    for rows in _useless(now):
         conditions: list[Any] = list(rows.query.where.children)
         column = next(found.lhs.target.name for found in conditions if getattr(found, "lookup_name", "") == "lte")
         yield rows.model.__name__, rows.order_by(column)[:bound]
+    yield "AuthEvent", retention.backlog(now, bound)
 
 
 def _purge(rows: QuerySet[Any], batch: int, limit: int | None) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
-from accounts import audit, tracing
+from accounts import audit, metrics, tracing
 from accounts.models import AuthEvent, IdentityProvider, PoolUser, UserPool
 from accounts.models.events import EventType, Outcome
 from accounts.statements import insert
@@ -28,6 +28,7 @@ MAX_CLAIMS = 2000  # characters of the names of claims: those of SAML are URLs
 CHEAP_PER_MINUTE = 10
 _cheap: dict[tuple[str, ...], deque[float]] = {}
 _refused_in: ContextVar[str] = ContextVar("refused_in", default="")
+metrics.know_events(EventType.values)
 
 
 class Steps:
@@ -179,6 +180,7 @@ def _write(
         "request_id": tracing.current_request_id(),
     }
     _tell(row)
+    _count(event_type, provider, reason, refusal)
     if not written:
         return
     # the provider, or the user, may have been deleted while the sign-in went on: the record is not worth an error. In a
@@ -192,6 +194,20 @@ def _write(
             continue
         return
     log.warning("event not recorded: its pool is gone", extra={"pool": pool.pk})
+
+
+def _count(event_type: EventType, provider: IdentityProvider | None, reason: str, refusal: bool) -> None:
+    metrics.logged_event(event_type.value)
+    if event_type != EventType.SIGN_IN:
+        return
+    if provider is not None:
+        method = provider.provider_type
+    else:  # an answer that fits no sign-in came from some provider, nobody knows which
+        method = "password" if not refusal or reason in metrics.PASSWORD_REASONS else metrics.OTHER
+    if refusal:
+        metrics.sign_in_refused(method, reason)
+    else:
+        metrics.signed_in(method)
 
 
 def _tell(row: dict[str, Any]) -> None:

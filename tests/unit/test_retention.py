@@ -68,5 +68,7 @@ def test_the_backlog_is_counted_no_further_than_it_matters(pool: UserPool) -> No
     factories.make_pool(name="empty")
     for age in (40 * DAY, 31 * DAY, DAY):
         event(pool, age)
-    assert retention.backlog(timezone.now(), 100) == 2
-    assert retention.backlog(timezone.now(), 1) == 1
+    assert retention.backlog(timezone.now(), 100).count() == 2
+    assert retention.backlog(timezone.now(), 1).count() == 1
+    UserPool.objects.update(event_retention_days=35)
+    assert retention.backlog(timezone.now(), 100).count() == 1

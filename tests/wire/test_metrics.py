@@ -22,6 +22,7 @@ from accounts.models.saml import KeyUse
 from federation.upstream.fetching import FetchFailed
 from federation.upstream.http import Exchange
 from tests import factories
+from tests.browser_like import sign_in, submit_login
 from tests.console import browser as console_browser
 from tests.fakes.browser import register, through
 from tests.fakes.oidc import OidcIdp
@@ -206,7 +207,7 @@ def test_the_token_endpoint_counts_what_it_issued_and_refused_and_no_strangers_w
         post(http, "/oauth2/revoke", {"token": token, "client_id": app_client.client_id})  # as revoked as can be
 
     refused = "userpool_tokens_refused_total"
-    assert rise(happens) == {
+    assert rise(happens, but="events") == {
         'userpool_tokens_issued_total{grant_type="authorization_code"}': 1,
         'userpool_tokens_issued_total{grant_type="refresh_token"}': 1,
         f'{refused}{{error="invalid_grant",grant_type="refresh_token"}}': 1,
@@ -259,7 +260,32 @@ def test_calls_to_a_provider_are_counted_by_what_they_were_for(
     calls = "userpool_upstream_calls_total"
     purposes = ("discovery", "jwks", "token", "userinfo")
     counted = {f'{calls}{{outcome="2xx",purpose="{name}"}}': 1.0 for name in purposes}
-    assert good == counted | {"userpool_codes_issued_total": 1}
+    assert good == counted | {
+        "userpool_codes_issued_total": 1,
+        'userpool_sign_ins_total{method="oidc"}': 1,
+        'userpool_events_total{type="SignIn"}': 1,
+    }
+
+
+def test_sign_ins_and_their_refusals_are_counted_by_method_and_reason(
+    http: Client, app_client: AppClient, user: PoolUser
+) -> None:
+    query = query_of(app_client)
+
+    def happens() -> None:
+        submit_login(http, query, username="ada", password="wrong")
+        submit_login(http, query, username="evil", password="wrong")
+        sign_in(http, query)
+        for state in ("evil", "eviler"):  # of some provider, nobody knows which
+            http.get("/oauth2/idpresponse", {"state": state, "code": "evil"})
+
+    assert rise(happens, but="http") == {
+        'userpool_sign_ins_total{method="password"}': 1,
+        'userpool_sign_ins_refused_total{method="password",reason="incorrect"}': 2,
+        'userpool_sign_ins_refused_total{method="other",reason="state_unknown"}': 2,
+        'userpool_events_total{type="SignIn"}': 5,
+        "userpool_codes_issued_total": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -343,7 +369,9 @@ def test_the_backlog_is_what_the_clean_up_would_delete_counted_up_to_its_bound(
     cleanup.purge_expired()
     backlog = {name: value for name, value in told().items() if name.startswith("userpool_cleanup_backlog_rows")}
     assert set(backlog.values()) == {0}
-    assert {name.partition(" ")[2] for name in backlog} == cleanup.purge_expired().keys()
+    # what is kept for a year and more is not looked at
+    deleted = cleanup.purge_expired().keys() - {"AuditEvent", "EventCount"}
+    assert {name.partition(" ")[2] for name in backlog} == deleted
 
 
 def test_the_backlog_is_found_by_an_index_and_the_oldest_first(user: PoolUser) -> None:
