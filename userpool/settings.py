@@ -10,10 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import dj_database_url
-from celery.schedules import crontab
 
 from userpool.console_theme import UNFOLD  # noqa: F401 - a setting
 from userpool.env import Environment
+from userpool.log_settings import logging_at
+from userpool.schedule import CELERY_BEAT_SCHEDULE  # noqa: F401 - a setting
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -195,18 +196,6 @@ CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # one log, in one form
-# Late, twice or on two machines at once: no job minds.
-CELERY_BEAT_SCHEDULE = {
-    "delete what has expired": {"task": "accounts.tasks.purge_expired", "schedule": crontab(minute=7)},
-    "count events for the dashboard": {"task": "accounts.tasks.count_events", "schedule": crontab()},
-    "delete sign-ins that nobody finished": {"task": "accounts.tasks.purge_paused_sign_ins", "schedule": crontab()},
-    "read discovery documents and keys again": {
-        "task": "federation.tasks.refresh_oidc_discovery",
-        "schedule": crontab(minute="*/5"),
-    },
-    "read SAML metadata again": {"task": "federation.tasks.refresh_saml_metadata", "schedule": crontab(minute="*/10")},
-    "rotate signing keys": {"task": "accounts.tasks.rotate_signing_keys", "schedule": crontab(minute=37)},
-}
 
 # --- people: operators are Django's users; the users of pools are accounts.PoolUser
 AUTH_USER_MODEL = "accounts.Operator"
@@ -267,29 +256,7 @@ STORAGES = {
     },
 }
 
-# --- log: one JSON object a line, on stderr
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "accounts.logs.JsonFormatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": env.text("USERPOOL_LOG_LEVEL", "INFO").upper()},
-    "loggers": {
-        # their debug lines carry codes, tokens and secrets
-        "oauthlib": {"level": "WARNING"},
-        "oauth2_provider": {"level": "WARNING"},
-        "django.db.backends": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
-        "httpcore": {"level": "WARNING"},
-        "xmlschema": {"level": "WARNING"},
-        # these print whole assertions, in errors as well; what is refused is recorded by its reason
-        "saml2": {"level": "CRITICAL"},
-        "djangosaml2": {"level": "CRITICAL"},
-        # without handlers of their own
-        "django": {"handlers": [], "propagate": True},
-        "django.server": {"handlers": [], "propagate": True},
-    },
-}
+LOGGING = logging_at(env.text("USERPOOL_LOG_LEVEL", "INFO").upper())
 
 LANGUAGE_CODE = "en"
 USE_I18N = True

@@ -12,10 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import authentication, event_words, events, signing
@@ -38,6 +37,7 @@ from tests.wire.helpers import (
     signed_in,
     tokens_for,
 )
+from tests.wire.test_cost import counted
 
 pytestmark = pytest.mark.django_db
 CALLBACK = factories.CALLBACK
@@ -312,9 +312,10 @@ def test_one_reason_of_a_stranger_hides_no_other(http: Client, app_client: AppCl
 def test_an_event_is_one_insert_and_the_session_has_it_or_neither_is(
     http: Client, app_client: AppClient, user: PoolUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with CaptureQueriesContext(connection) as queries:
+    with counted() as cost:
         submit(http, app_client, "ada", factories.PASSWORD)
-    assert sum("accounts_authevent" in query["sql"] for query in queries) == 1
+    assert cost.rows["accounts_authevent"] == 1
+    assert sum("accounts_authevent" in sql for sql, _ in cost.statements) == 1
     assert user.sessions.count() == 1
     user.sessions.all().delete()
     monkeypatch.setattr(events, "insert", lambda *_: (_ for _ in ()).throw(OperationalError("disk full")))

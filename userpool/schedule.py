@@ -1,0 +1,18 @@
+"""When the scheduled jobs run (CELERY_BEAT_SCHEDULE): in words, the task, the moments.
+
+Late, twice or on two machines at once: no job minds (accounts/jobs.py).
+"""
+
+from celery.schedules import crontab
+
+CELERY_BEAT_SCHEDULE = {
+    "delete what has expired": {"task": "accounts.tasks.purge_expired", "schedule": crontab(minute=7)},
+    "count events for the dashboard": {"task": "accounts.tasks.count_events", "schedule": crontab()},
+    "delete sign-ins that nobody finished": {"task": "accounts.tasks.purge_paused_sign_ins", "schedule": crontab()},
+    "read discovery documents and keys again": {
+        "task": "federation.tasks.refresh_oidc_discovery",
+        "schedule": crontab(minute="*/5"),
+    },
+    "read SAML metadata again": {"task": "federation.tasks.refresh_saml_metadata", "schedule": crontab(minute="*/10")},
+    "rotate signing keys": {"task": "accounts.tasks.rotate_signing_keys", "schedule": crontab(minute=37)},
+}
