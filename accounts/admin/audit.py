@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 from django.contrib.admin import SimpleListFilter, register
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 
 from accounts.admin import panels
@@ -50,6 +51,14 @@ class AuditEventAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator
     fields = ("at", "actor", "action", "target", "target_id", "user_pool", "request_id", "before_and_after")
     readonly_fields = fields
+    actions_list = ("export",)
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.export_auditevent")
+
+    @action(description="Export", icon="download", permissions=["export"])
+    def export(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:export_events"))
 
     @display(description="What")
     def target(self, event: AuditEvent) -> str:

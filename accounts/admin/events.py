@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.admin import register
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, FieldTextFilter, RangeDateTimeFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 
 from accounts import event_words
@@ -73,8 +73,17 @@ class AuthEventAdmin(ReadOnlyAdmin):
     )
     document_fieldset = ("What the provider sent", {"fields": ("shown_document",)})
 
+    actions_list = ("export",)
+
     class Media:
         js = ("console/copy.js",)
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.export_authevent")
+
+    @action(description="Export", icon="download", permissions=["export"])
+    def export(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:export_events"))
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is not None and obj.outcome != Outcome.REFUSED:

@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'event',
+                'permissions': [('export_authevent', 'Can export events')],
                 'ordering': ['-id'],
             },
         ),
@@ -63,6 +64,10 @@ class Migration(migrations.Migration):
         ),
         migrations.DeleteModel(
             name='SignInAttempt',
+        ),
+        migrations.AlterModelOptions(
+            name='auditevent',
+            options={'ordering': ['-at', '-id'], 'permissions': [('export_auditevent', 'Can export the audit trail')]},
         ),
         migrations.AddIndex(
             model_name='authevent',

@@ -18,6 +18,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-at", "-id"]
+        permissions = [("export_auditevent", "Can export the audit trail")]
 
     def __str__(self) -> str:
         return f"{self.actor}: {self.action} {self.target_type} {self.target_name}"

@@ -55,6 +55,7 @@ class AuthEvent(models.Model):
 
     class Meta:
         verbose_name = "event"
+        permissions = [("export_authevent", "Can export events")]
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["at"], name="events_by_time"),

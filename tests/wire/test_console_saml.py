@@ -351,7 +351,7 @@ def test_permissions_are_there_to_tick(root: Client) -> None:
     response = root.get(f"/admin/accounts/operator/{target.pk}/change/")
     labels = {str(label) for _, label in response.context["adminform"].form["user_permissions"].field.choices}
     assert {f"SAML key: {verb}" for verb in ("view", "add", "change", "delete")} <= labels
-    assert {label for label in labels if label.startswith("event: ")} == {"event: view"}
+    assert {label for label in labels if label.startswith("event: ")} == {"event: view", "event: export"}
 
 
 # --- attempts
