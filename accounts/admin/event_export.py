@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import audit, event_export
 from accounts.admin.audited import actor
@@ -19,6 +19,7 @@ from accounts.admin.site import console
 from accounts.models import UserPool
 
 KINDS = (("events", "Events"), ("audit", "Audit trail"))
+DAY = {"type": "date"}
 FORMATS = (("jsonl", "JSON, one a line, as it is"), ("csv", "CSV, for a spreadsheet"))
 PERMISSIONS = {"events": "accounts.export_authevent", "audit": "accounts.export_auditevent"}
 
@@ -30,9 +31,11 @@ class ExportForm(forms.Form):
         label="Pool id", max_length=55, widget=UnfoldAdminTextInputWidget, help_text="As the list of pools shows it."
     )
     kind = forms.ChoiceField(label="What", choices=KINDS, widget=UnfoldAdminSelectWidget(choices=KINDS))
-    since = forms.DateField(label="From", required=False, widget=UnfoldAdminDateWidget, help_text="UTC; empty: all.")
+    since = forms.DateField(
+        label="From", required=False, widget=UnfoldAdminTextInputWidget(DAY), help_text="UTC; empty: all."
+    )
     until = forms.DateField(
-        label="To", required=False, widget=UnfoldAdminDateWidget, help_text="UTC, this day as well."
+        label="To", required=False, widget=UnfoldAdminTextInputWidget(DAY), help_text="UTC, this day as well."
     )
     format = forms.ChoiceField(choices=FORMATS, widget=UnfoldAdminSelectWidget(choices=FORMATS))
 
