@@ -403,6 +403,8 @@ def test_attempts_are_filtered(looker: Client, pool: UserPool) -> None:
         ({"provider_name__icontains": "gone"}, {theirs.pk}),
         ({"outcome__exact": "succeeded"}, {good.pk}),
         ({"reason__icontains": "expired"}, {theirs.pk}),
+        ({"client_id__exact": "1abc"}, {ours.pk, good.pk, theirs.pk}),
+        ({"client_id__exact": "1ab"}, set()),
         ({"at_to_0": "2020-12-31", "at_to_1": "00:00:00"}, {theirs.pk}),
     ):
         assert listed(looker, **query) == found, query
