@@ -14,6 +14,8 @@ RUN SECRET_KEY=only-while-the-image-is-built \
     DATABASE_URL=sqlite://:memory: \
     USERPOOL_DATA_DIR=/tmp/userpool \
     /opt/venv/bin/python manage.py collectstatic --noinput
+# the image is read-only where it runs: what is not compiled here is compiled again at every start
+RUN /opt/venv/bin/python -m compileall -q accounts federation userpool
 
 FROM python:3.11-slim
 ENV PATH=/opt/venv/bin:$PATH \

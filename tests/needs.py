@@ -19,11 +19,12 @@ needs_redis = pytest.mark.redis
 needs_chromium = pytest.mark.browser
 needs_node = pytest.mark.node
 needs_simplesamlphp = pytest.mark.simplesamlphp
+needs_haproxy = pytest.mark.haproxy
 
 NAMES = {"postgresql": "PostgreSQL", "redis": "Redis", "browser": "Chromium", "node": "Node.js"}
-NAMES |= {"simplesamlphp": "SimpleSAMLphp"}
+NAMES |= {"simplesamlphp": "SimpleSAMLphp", "haproxy": "HAProxy"}
 WORDS = {"postgresql": ("postgres",), "redis": ("redis",), "browser": ("chromium", "browser"), "node": ("node",)}
-WORDS |= {"simplesamlphp": ("simplesamlphp",)}
+WORDS |= {"simplesamlphp": ("simplesamlphp",), "haproxy": ("haproxy",)}
 SIMPLESAMLPHP = Path("/usr/share/simplesamlphp")  # Debian's package
 
 
@@ -31,6 +32,11 @@ def chromium() -> str:
     """Return the path of Chromium, or an empty string. CHROMIUM names another one."""
     named = os.environ.get("CHROMIUM", "")
     return named or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+
+
+def haproxy() -> str:
+    """Return the path of HAProxy, or an empty string. Debian puts it where only root looks."""
+    return shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin") or ""
 
 
 def has(need: str) -> bool:
@@ -44,12 +50,15 @@ def has(need: str) -> bool:
             return bool(chromium())
         case "simplesamlphp":
             return (SIMPLESAMLPHP / "www").is_dir() and bool(shutil.which("php"))
+        case "haproxy":
+            return bool(haproxy())
         case _:
             return bool(shutil.which("node") and shutil.which("npm"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "simplesamlphp: needs SimpleSAMLphp and PHP")
+    config.addinivalue_line("markers", "haproxy: needs HAProxy")
 
 
 def required() -> set[str]:

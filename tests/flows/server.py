@@ -83,14 +83,15 @@ class Deployment:
 def deployment(folder: Path) -> Iterator[Deployment]:
     """A migrated, empty database that is gone when the block ends."""
     key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    with _database(folder) as url:
+    with database(folder) as url:
         found = Deployment(folder, url, secrets.token_urlsafe(48), key)
         found.manage("migrate", "--verbosity", "0")
         yield found
 
 
 @contextmanager
-def _database(folder: Path) -> Iterator[str]:
+def database(folder: Path) -> Iterator[str]:
+    """Make an empty database and yield its DATABASE_URL."""
     configured = settings.DATABASES["default"]
     if not configured["ENGINE"].endswith("postgresql"):
         yield f"sqlite:///{folder / 'userpool.sqlite3'}"
