@@ -6,7 +6,6 @@ that nothing of Userpool's is needed; tests/flows/test_compose.py is about that.
 """
 
 import json
-import signal
 import socket
 import ssl
 import subprocess
@@ -23,42 +22,14 @@ import pytest
 
 from tests.composefile import ROOT
 from tests.flows.compose import WEB_ADDRESSES, wait_until
+from tests.flows.proxy import Names, haproxy_running
 from tests.flows.server import certificate
 from tests.needs import haproxy, needs_haproxy
-from tests.services import free_port, running
+from tests.services import free_port
 
 pytestmark = [needs_haproxy, pytest.mark.xdist_group("proxy")]
 ONE, OTHER = WEB_ADDRESSES
 HOST = "demo.auth.example.test"
-
-
-class Names(Thread):
-    """A DNS server (RFC 1035) that knows the addresses of ``web`` and nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.addresses = list(WEB_ADDRESSES)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port: int = self.socket.getsockname()[1]
-
-    def run(self) -> None:
-        while True:
-            asked, whom = self.socket.recvfrom(4096)
-            if not asked:
-                return
-            end = asked.index(b"\0", 12) + 5
-            question, is_a = asked[12:end], asked[end - 4 : end - 2] == b"\0\1"
-            known = self.addresses if is_a and question.startswith(b"\3web\0") else []
-            head = asked[:2] + b"\x81\x80\0\1" + len(known).to_bytes(2, "big") + b"\0\0\0\0"
-            answers = b"".join(b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(each) for each in known)
-            self.socket.sendto(head + question + answers, whom)
-
-    def stop(self) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
-            caller.sendto(b"", ("127.0.0.1", self.port))
-        self.join(5)
-        self.socket.close()
 
 
 class Echo(ThreadingHTTPServer):
@@ -137,40 +108,14 @@ class Proxy:
 
 @contextmanager
 def proxy(folder: Path, **environment: str) -> Iterator[Proxy]:
-    """Run the file of examples/ with the addresses of this machine in it, and nothing else changed."""
-    port, secure, alive, web_port = (free_port() for _ in range(4))
+    """Run the proxy before two servers that say what reached them."""
+    port, secure, web_port = (free_port() for _ in range(3))
     with ExitStack() as stack:
-        names = Names()
-        names.start()
-        stack.callback(names.stop)
         webs = {address: Echo(address, web_port) for address in WEB_ADDRESSES}
         for web in webs.values():
             stack.callback(web.stop)
-        text = (ROOT / "examples/haproxy.cfg").read_text(encoding="utf-8")
-        for there, here in (
-            ("bind :8080", f"bind 127.0.0.1:{port}"),
-            ("bind :8443", f"bind 127.0.0.1:{secure}"),
-            ("bind 127.0.0.1:8404", f"bind 127.0.0.1:{alive}"),
-            ("nameserver docker 127.0.0.11:53", f"nameserver docker 127.0.0.1:{names.port}"),
-            ("web:8000", f"web:{web_port}"),
-        ):
-            assert text.count(there) == 1, there
-            text = text.replace(there, here)
-        file, log = folder / "haproxy.cfg", folder / "log"
-        file.write_text(text, encoding="utf-8")
-        found = Proxy(port, log, names, webs, secure)
-
-        def answers() -> None:
-            try:
-                assert httpx.get(f"http://127.0.0.1:{alive}/healthz").status_code == 200
-            except httpx.TransportError as error:
-                raise ConnectionError from error
-
-        # -W -db is how the image starts it; empty values are what Compose gives where nothing is set
-        command = [haproxy(), "-W", "-db", "-f", str(file)]
-        given = {"PATH": "/usr/sbin:/usr/bin:/bin", "PROXY_CERTIFICATE": "", "PROXY_BEHIND": ""} | environment
-        with running(command, log, answers, signal.SIGTERM, env=given):
-            yield found
+        names = stack.enter_context(haproxy_running(folder, port, web_port, secure, **environment))
+        yield Proxy(port, folder / "haproxy.log", names, webs, secure)
 
 
 @pytest.fixture(scope="module")
