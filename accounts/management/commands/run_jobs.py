@@ -1,13 +1,16 @@
 """``manage.py run_jobs``: the scheduled jobs without Celery, once for cron or for as long as the process lives."""
 
+import logging
 import signal
 import time
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error, close_old_connections
 
 from accounts import jobs
 
+log = logging.getLogger("userpool.jobs")
 TICK = 5  # seconds
 
 
@@ -49,7 +52,11 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _: stopped.append(number))
         while not stopped:
-            self._run(jobs.due())
+            close_old_connections()  # one that broke in the last round
+            try:
+                self._run(jobs.due())
+            except Error:
+                log.exception("the database is away, the jobs wait")
             deadline = time.monotonic() + TICK
             while not stopped and time.monotonic() < deadline:
                 time.sleep(0.2)
