@@ -28,6 +28,8 @@ LEAD = timedelta(days=1)
 # the upper bound of AccessTokenValidity and IdTokenValidity: what clients have today may be raised tomorrow
 LONGEST_TOKEN = timedelta(days=1)
 KEEP_PRIVATE = timedelta(hours=1)
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""How far the clocks of two machines may be apart for both to sign."""
 PARAMETERS: dict[str, dict[str, Any]] = {
     "RS256": {"kty": "RSA", "size": 2048},
     "ES256": {"kty": "EC", "crv": "P-256"},
@@ -62,11 +64,21 @@ def generate(alg: str) -> jwk.JWK:
 
 
 def active_key(pool: UserPool, token_use: str) -> KeyPair:
-    """Return the key that signs now; raise LookupError for a pool whose keys were deleted."""
-    now = timezone.now()
+    """Return the key that signs now; raise LookupError for a pool whose keys were deleted.
+
+    A key that was made to sign at once may have none before it. Where this machine's clock is behind that of its maker,
+    it signs although its time seems to be still to come.
+    """
+    now, to_come = timezone.now(), None
     for row in reversed(directory.signing_keys(pool)):
-        if row.token_use == token_use and row.not_before <= now and (row.not_after is None or now < row.not_after):
+        if row.token_use != token_use or (row.not_after is not None and row.not_after <= now):
+            continue
+        if row.not_before <= now:
             return _private(row.kid, row.alg, row.token_use, row.private_jwk)
+        if row.not_before <= now + CLOCKS_DIFFER:
+            to_come = row
+    if to_come is not None:
+        return _private(to_come.kid, to_come.alg, to_come.token_use, to_come.private_jwk)
     raise LookupError(f"pool {pool.pk} has no active {token_use} key")
 
 

@@ -227,6 +227,32 @@ def test_the_worker_that_comes_second_finds_the_successor_and_makes_none(
     assert SigningKey.objects.count() == 4
 
 
+def test_a_machine_whose_clock_is_behind_signs_with_a_key_that_is_new(pool: UserPool, after: Clock) -> None:
+    first = {use: active(pool, use) for use in ("id", "access")}
+    after(timedelta(minutes=-5))
+    assert {use: active(pool, use) for use in ("id", "access")} == first
+    after(timedelta(0))
+    signing.rotate(pool, withdraw=True)
+    second = active(pool)
+    after(timedelta(minutes=-5))
+    directory.forget()
+    assert second in kids(pool)
+    assert active(pool) in (first["access"], second)
+    after(timedelta(minutes=-11))
+    SigningKey.objects.filter(kid=first["access"]).delete()
+    directory.forget()
+    with pytest.raises(LookupError):
+        signing.active_key(pool, "access")
+
+
+def test_a_successor_that_waits_does_not_sign_before_its_time(pool: UserPool, after: Clock) -> None:
+    after(timedelta(days=pool.key_rotation_days) + SECOND)
+    first = active(pool)
+    assert len(signing.rotate(pool)) == 2
+    after(timedelta(days=pool.key_rotation_days) + SECOND + DAY - timedelta(minutes=5))
+    assert active(pool) == first
+
+
 def test_a_pool_whose_keys_were_deleted_says_so(pool: UserPool) -> None:
     SigningKey.objects.all().delete()
     with pytest.raises(LookupError, match=pool.pk):
