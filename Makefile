@@ -6,7 +6,7 @@ UV_COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 
 	--generate-hashes --no-header --no-annotate
 ARGS ?=
 
-.PHONY: help install demo test lint format bench lock secrets
+.PHONY: help install demo test lint format bench drills lock secrets
 
 help: ## what the commands are
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,9 @@ format: install ## rewrite the code in the style that lint asks for
 
 bench: install ## what a request costs; writes var/bench.json
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+drills: install ## break things under load and say what was lost; writes var/drills.json; ARGS="-k redis"
+	@.venv/bin/python -m pytest tests/drills -m drill -n 0 -s $(ARGS)
 
 secrets: ## make the secret files of docker-compose.yml, under secrets/; what is there stays
 	@sh examples/make_secrets.sh

@@ -170,11 +170,16 @@ class Stack:
     def start(self, service: str, address: str = "", **more: str) -> Process:
         """Start a service's process, with ``more`` in its environment; a web process answers when this returns."""
         log = self.folder / f"{service}-{len(self.processes)}.log"
+        command = self.command(service, address or "127.0.0.1")
+        if more:
+            # set last of all: what is preloaded is not for the program that gives up root's rights
+            at = len(self.prefix)
+            command[at:at] = ["env", *(f"{name}={value}" for name, value in more.items())]
         with log.open("wb") as output:
             popen = subprocess.Popen(
-                self.command(service, address or "127.0.0.1"),
+                command,
                 cwd=self.app,
-                env=self.environment(service) | more,
+                env=self.environment(service),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
