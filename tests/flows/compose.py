@@ -137,20 +137,21 @@ class Stack:
         text = interpolated(text)
         redis = urlsplit(self.redis_url)
         for name, value in (
+            ("/tmp/", f"{self.folder}/tmp/"),  # noqa: S108 - the container's own
             ("redis://redis:6379", f"redis://{redis.netloc}"),
             ("smtp://mail:1025", f"smtp://127.0.0.1:{self.mail_port}"),
             ("http://localhost:8000", self.issuer_base),
             ("http://127.0.0.1:8000", f"http://{address}:{self.web_port}"),
             ("/run/secrets/", f"{self.folder}/secrets/"),
-            ("/tmp/schedule", f"{self.folder}/tmp/schedule"),  # noqa: S108 - the container's own
         ):
             text = text.replace(name, value)
         return text
 
     def environment(self, service: str) -> dict[str, str]:
         """Return the whole environment of a service's processes: the image's, the file's, and ``more``."""
-        given = {name: self.local(str(value)) for name, value in self.services[service]["environment"].items()}
-        return {"PATH": os.environ["PATH"], "HOSTNAME": service, **image_environment(), **given, **self.more}
+        given = image_environment() | self.services[service]["environment"]
+        local = {name: self.local(str(value)) for name, value in given.items()}
+        return {"PATH": os.environ["PATH"], "HOSTNAME": service, **local, **self.more}
 
     def command(self, service: str, address: str = "127.0.0.1") -> list[str]:
         """Return what a service runs."""
