@@ -44,8 +44,8 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
     if not settings.USERPOOL_TRUSTED_PROXIES:
         found.append(
             Warning(
-                "No trusted proxies: behind a proxy every browser seems to have the proxy's address, and one of them "
-                "that guesses passwords locks all of them out.",
+                "No trusted proxies: behind a proxy every browser seems to have the proxy's address. All of them share "
+                "one rate limit, and one that guesses passwords locks the others out.",
                 hint="Set USERPOOL_TRUSTED_PROXIES to the proxy's addresses; silence this where there is no proxy.",
                 id="userpool.W003",
             )

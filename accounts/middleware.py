@@ -31,16 +31,20 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 HOSTLESS_PATHS = ("/healthz", "/readyz", "/metrics")
 
 # What Cognito sends with every response of its domain (userInfo page; W 1.3), spelling and all.
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-XSS-Protection": "1; mode=block",
+UNCACHED = {
     "Cache-Control": "no-cache, no-store, max-age=0, must-revalidate",
     "Pragma": "no-cache",
     "Expires": "0",
+}
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-XSS-Protection": "1; mode=block",
     "X-Frame-Options": "DENY",
     # no-referrer would make browsers send "Origin: null" with our own forms, and the CSRF check refuse them
     "Referrer-Policy": "same-origin",
 }
+# what no page here asks a browser for; sent with pages
+PERMISSIONS_POLICY = "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"
 HSTS = "max-age=31536000 ; includeSubDomains"
 
 
@@ -62,10 +66,10 @@ class RequestMiddleware:
         response = self.get_response(request)
         response["x-amz-cognito-request-id"] = request_id
         if not response.has_header("Cache-Control"):
-            for name, value in HEADERS.items():
+            for name, value in UNCACHED.items():
                 response.headers.setdefault(name, value)
-        else:
-            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
         if settings.HTTPS:
             response.headers.setdefault("Strict-Transport-Security", HSTS)
         if not response.streaming and response.status_code not in (204, 304):

@@ -26,6 +26,28 @@ class InvalidRequest(OAuthError):
     default_description = "A parameter is missing, repeated or malformed."
 
 
+class TooLarge(InvalidRequest):
+    """RFC 9110 15.5.14: the body is larger than anything that an endpoint takes."""
+
+    status = 413
+    default_description = "The body is too large."
+
+
+class TooLong(InvalidRequest):
+    """RFC 9110 15.5.15: the query is longer than anything that an endpoint takes."""
+
+    status = 414
+    default_description = "The query is too long."
+
+
+class TooManyRequests(OAuthError):
+    """RFC 6585 4. The code is Cognito's TooManyRequestsException in the spelling of RFC 6749 (W 1.4)."""
+
+    code = "too_many_requests"
+    status = 429
+    default_description = "Too many requests. Wait a second, then try again."
+
+
 class InvalidClient(OAuthError):
     """Client authentication failed. The status is the endpoint's and the dialect's affair."""
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from django.http import HttpRequest
 from django.http.request import RawPostDataException, UnreadablePostError
 
-from federation.errors import InvalidRequest
+from federation.errors import InvalidRequest, TooLarge, TooLong
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 60
@@ -59,28 +59,44 @@ def decode(raw: str, limit: int = MAX_QUERY) -> Parameters:
 
 
 def from_query(request: HttpRequest) -> Parameters:
-    return decode(request.META.get("QUERY_STRING", ""))
+    """Return the parameters of the query, decoded once; raise InvalidRequest, as TooLong when it is that."""
+    kept: Parameters | None = request.__dict__.get("_query_parameters")
+    if kept is None:
+        raw = request.META.get("QUERY_STRING", "")
+        if len(raw) > MAX_QUERY:
+            raise TooLong
+        kept = request.__dict__["_query_parameters"] = decode(raw)
+    return kept
 
 
 def require_form(request: HttpRequest) -> int:
-    """Return the length of the form that ``request`` carries; raise InvalidRequest when it carries anything else.
+    """Return the length of the form that ``request`` carries; raise InvalidRequest when it carries anything else, and
+    TooLarge when no endpoint takes so much.
 
     To be asked before request.POST, which fails on a broken multipart body and on a length that is no number.
     """
     media, length = (request.content_type or "").strip().lower(), str(request.META.get("CONTENT_LENGTH") or "0")
     if media != FORM and (media or length != "0"):
         raise InvalidRequest(f"The body must be {FORM}.")
-    if not (length.isascii() and length.isdigit()) or len(length) > 9:
-        raise InvalidRequest("The request is too large.")
+    if not (length.isascii() and length.isdigit()):
+        raise InvalidRequest("The length of the body is not a number.")
+    if len(length) > 9 or int(length) > MAX_SAML_BODY:
+        raise TooLarge
     return int(length)
 
 
 def from_body(request: HttpRequest, limit: int = MAX_BODY) -> Parameters:
-    """Return the parameters of a form body; raise InvalidRequest for another media type or an unreadable body."""
+    """Return the parameters of a form body, decoded once.
+
+    Raise InvalidRequest for another media type or an unreadable body, as TooLarge when it is larger than ``limit``.
+    """
     if require_form(request) > limit:
-        raise InvalidRequest("The request is too large.")
-    try:
-        raw = request.body.decode("ascii")
-    except (UnicodeDecodeError, UnreadablePostError, RawPostDataException) as error:
-        raise InvalidRequest("The body is malformed.") from error
-    return decode(raw, limit)
+        raise TooLarge
+    kept: Parameters | None = request.__dict__.get("_body_parameters")
+    if kept is None:
+        try:
+            raw = request.body.decode("ascii")
+        except (UnicodeDecodeError, UnreadablePostError, RawPostDataException) as error:
+            raise InvalidRequest("The body is malformed.") from error
+        kept = request.__dict__["_body_parameters"] = decode(raw, limit)
+    return kept

@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.utils.encoding import iri_to_uri
 from django.utils.translation import gettext
 
+from accounts.middleware import PERMISSIONS_POLICY
 from federation.errors import OAuthError
 
 JSON = "application/json;charset=UTF-8"
@@ -100,6 +101,7 @@ def page(
     pool = getattr(request, "user_pool", None)
     response = render(request, template, {"pool_name": pool.name if pool else "", **context}, status=status)
     response["Content-Security-Policy"] = PAGE_POLICY if leads_out else f"{PAGE_POLICY}; form-action 'self'"
+    response["Permissions-Policy"] = PERMISSIONS_POLICY
     return response
 
 

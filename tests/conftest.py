@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from django.core.cache import cache
+from django.core.cache import caches
 from django.test import Client
 from jwcrypto import jwk
 
-from accounts import directory, events, saml_keys, signing
+from accounts import directory, events, rate_limits, saml_keys, signing
 from accounts.models import AppClient, PoolUser, UserPool
 from federation.upstream import suspension
 from tests import factories
@@ -34,9 +34,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _fresh_caches() -> Iterator[None]:
     """The directory outlives a rolled back transaction; a test must not see another's rows."""
     directory.forget()
-    cache.clear()
+    for cache in caches.all():
+        cache.clear()
     suspension.forget()
     events.forget_early()
+    rate_limits.forget()
     yield
     directory.forget()
 

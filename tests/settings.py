@@ -14,6 +14,10 @@ os.environ.setdefault("USERPOOL_ISSUER_BASE_URL", "https://id.example.test")
 os.environ.setdefault("USERPOOL_CONSOLE_HOST", "console.example.test")
 os.environ.setdefault("USERPOOL_DOMAIN_SUFFIX", "auth.example.test")
 os.environ.setdefault("USERPOOL_LOG_LEVEL", "WARNING")
+# on, so that every test goes by the limits, and out of reach
+os.environ.setdefault("USERPOOL_RATE_LIMIT_ADDRESS", "1000000000")
+os.environ.setdefault("USERPOOL_RATE_LIMIT_CLIENT", "1000000000")
+os.environ.setdefault("USERPOOL_RATE_LIMIT_POOL", "1000000000")
 if os.environ.get("REDIS_URL") and (worker := os.environ.get("PYTEST_XDIST_WORKER", "")):
     # a database for each test process: clearing the cache of one must not empty another's
     os.environ["REDIS_URL"] = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{int(worker.removeprefix('gw')) + 1}"

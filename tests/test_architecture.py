@@ -22,6 +22,7 @@ LEVELS = {
     "federation.hosted": 1,
     "federation.management": 1,
     "federation.tasks": 1,
+    "federation.limiting": 1,
     "federation.unsolicited": 2,
     "federation.sign_out": 2,
     "federation.signin": 2,

@@ -87,6 +87,7 @@ def test_every_setting_stands_in_the_readme_and_the_readme_names_no_other(tmp_pa
         ({"USERPOOL_UPSTREAM_NETWORKS": "10.0.0.0/8,idp"}, "USERPOOL_UPSTREAM_NETWORKS", "idp is not an address"),
         ({"USERPOOL_UPSTREAM_CONCURRENCY": "0"}, "USERPOOL_UPSTREAM_CONCURRENCY", "at least 1"),
         ({"USERPOOL_METRICS_TOKEN": "short"}, "USERPOOL_METRICS_TOKEN", "at least 32 random characters"),
+        ({"USERPOOL_RATE_LIMIT_POOL": "-1"}, "USERPOOL_RATE_LIMIT_POOL", "leave it out for 500"),
         ({"USERPOOL_DEVELOPMENT": "maybe"}, "USERPOOL_DEVELOPMENT", "Use 1 or 0"),
         ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/nowhere/at/all"}, "SECRET_KEY", "at least 50 random characters"),
     ],

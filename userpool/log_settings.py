@@ -19,6 +19,9 @@ def logging_at(level: str) -> dict[str, Any]:
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
             "xmlschema": {"level": "WARNING"},
+            # anybody may send a form that is too large; the answer says so, and a traceback would say no more
+            "django.security.RequestDataTooBig": {"level": "CRITICAL"},
+            "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
             # these print whole assertions, in errors as well; what is refused is recorded by its reason
             "saml2": {"level": "CRITICAL"},
             "djangosaml2": {"level": "CRITICAL"},

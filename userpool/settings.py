@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 
+from userpool.caches import caches
 from userpool.console_theme import UNFOLD  # noqa: F401 - a setting
 from userpool.env import Environment
 from userpool.log_settings import logging_at
@@ -106,6 +107,11 @@ env.require(
     "USERPOOL_UPSTREAM_CONCURRENCY", USERPOOL_UPSTREAM_CONCURRENCY, "must be at least 1, or nobody could be called."
 )
 
+# --- requests a second, 0 for no limit: Cognito's quotas (W 1.4)
+USERPOOL_RATE_LIMIT_ADDRESS = env.number("USERPOOL_RATE_LIMIT_ADDRESS", 300)
+USERPOOL_RATE_LIMIT_CLIENT = env.number("USERPOOL_RATE_LIMIT_CLIENT", 300)
+USERPOOL_RATE_LIMIT_POOL = env.number("USERPOOL_RATE_LIMIT_POOL", 500)
+
 # UserPoolMiddleware is the gate: a host that is neither a pool's, nor the issuer's, nor the console's gets a 404.
 ALLOWED_HOSTS = ["*"]
 HTTPS = issuer.scheme == "https"
@@ -135,12 +141,13 @@ INSTALLED_APPS = [
     "accounts",
     "federation",
 ]
-# The first two serve every request. The rest serve the console only: they are Django's own, taught to step aside
+# The first four serve every request. The rest serve the console only: they are Django's own, taught to step aside
 # on a pool's hosts and paths, because the token path pays for no session and a pool's page has cookies of its own.
 MIDDLEWARE = [
     "accounts.middleware.RequestMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "accounts.middleware.UserPoolMiddleware",
+    "federation.limiting.RateLimitMiddleware",
     "accounts.middleware.ConsoleSessionMiddleware",
     "accounts.middleware.ConsoleCsrfMiddleware",
     "accounts.middleware.ConsoleAuthenticationMiddleware",
@@ -185,11 +192,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 REDIS_URL = env.text("REDIS_URL")
-CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
-    if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
-}
+CACHES = caches(REDIS_URL)
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = not REDIS_URL

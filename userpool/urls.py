@@ -3,6 +3,7 @@
 from django.urls import path
 
 from accounts.admin.registry import console
+from federation.hosted import error
 from userpool import health, metrics
 
 urlpatterns = [
@@ -11,3 +12,7 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", metrics.metrics),
 ]
+
+handler404 = error.not_found
+handler500 = error.failure
+handler400 = error.bad_request

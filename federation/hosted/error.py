@@ -7,6 +7,7 @@ operator finds it in the log, and that only when this server signed it.
 import logging
 
 from django.core import signing
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -32,6 +33,16 @@ WORDS: dict[str, tuple[str, str, str]] = {
         "This request cannot be used",
         "Something in the link is missing or malformed.",
         "Go back to the app and start again.",
+    ),
+    "too_large": (
+        "This request is too large",
+        "The link or the form holds more than any sign-in needs.",
+        "Go back to the app and start again. If it happens again, tell the people who run the app.",
+    ),
+    "too_many_requests": (
+        "One moment, please",
+        "Too many requests arrive here just now.",
+        "Wait a moment, then reload this page. Nothing is lost.",
     ),
     "not_found": (
         "There is nothing here",
@@ -129,7 +140,9 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """400 for what Django itself refuses (handler400)."""
+    """400 for what Django itself refuses (handler400); 413 for a form that is too large."""
+    if isinstance(exception, RequestDataTooBig | TooManyFieldsSent):
+        return show(request, "too_large", status=413)
     return show(request, "invalid_request")
 
 

@@ -69,6 +69,9 @@ def browser_endpoint(*methods: str) -> Callable[[View], View]:
             except errors.HostedPageError as error:
                 refusals.record(request, error.client_id, error.code)
                 return error_page.redirect_to(request, error)
+            except (errors.TooLarge, errors.TooLong) as error:
+                # said at once: a redirect would hide the status from proxies and tools
+                return error_page.show(request, "too_large", status=error.status)
             except errors.OAuthError as error:
                 refusals.record(request, "", error.code, error.description)
                 return error_page.redirect_to(request, errors.HostedPageError(error.code))

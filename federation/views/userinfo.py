@@ -10,17 +10,22 @@ from accounts.middleware import pool_of
 from accounts.models import RefreshToken
 from federation import claims, parameters, responses, tokens
 from federation.dialects import Rules, rules
-from federation.errors import BadUserInfoRequest, InsufficientScope, InvalidRequest, InvalidToken, OAuthError
+from federation.errors import BadUserInfoRequest, InsufficientScope, InvalidRequest, InvalidToken, OAuthError, TooLarge
 from federation.views.base import machine_endpoint
 
 
 def bearer_token(request: HttpRequest) -> str:
-    """Return the access token; raise BadUserInfoRequest when there is none, or more than one (RFC 6750 2)."""
+    """Return the access token; raise BadUserInfoRequest when there is none, or more than one (RFC 6750 2).
+
+    A body that is too large raises TooLarge.
+    """
     header = request.META.get("HTTP_AUTHORIZATION", "")
     in_body = ""
     if request.method == "POST" and request.content_type == parameters.FORM:
         try:
             given = parameters.from_body(request)
+        except TooLarge:
+            raise
         except InvalidRequest as error:
             raise BadUserInfoRequest from error
         if "access_token" in given.repeated:

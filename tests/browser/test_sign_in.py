@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.test import override_settings
 from playwright.sync_api import Page, expect
 
 from accounts.models.users import UserStatus
@@ -113,6 +114,15 @@ def at_error(page: Page, site: Site) -> None:
     page.goto(site.authorize(redirect_uri="https://elsewhere.example/callback"))
 
 
+def at_too_many_requests(page: Page, site: Site) -> None:
+    with override_settings(USERPOOL_RATE_LIMIT_ADDRESS=1):
+        for _ in range(20):  # a window ends after a second
+            page.goto(site.authorize())
+            if page.get_by_role("heading").inner_text() == "One moment, please":
+                return
+    raise AssertionError("never refused")
+
+
 def at_signing_out(page: Page, site: Site) -> None:
     page.goto(site.authorize())
     sign_in(page)
@@ -137,6 +147,7 @@ STATES = [
     at_new_password,
     at_new_password_refused,
     at_error,
+    at_too_many_requests,
     at_signing_out,
     at_form_post,
 ]

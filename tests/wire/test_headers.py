@@ -153,6 +153,22 @@ def test_a_page_may_load_nothing_from_elsewhere_and_be_framed_by_nobody(
         assert policy["frame-ancestors"] == "'none'"
         assert policy["base-uri"] == "'none'"
         assert "unsafe" not in response["Content-Security-Policy"]
+        assert response["Permissions-Policy"].startswith("camera=(), ")
+
+
+def test_a_page_may_be_opened_in_a_window_of_its_own_by_an_app(
+    http: Client, pool: UserPool, app_client: AppClient
+) -> None:
+    """HTML 7.1.3: a Cross-Origin-Opener-Policy would cut the app's popup off (oidc-client-ts signinPopup)."""
+    assert "Cross-Origin-Opener-Policy" not in http.get("/login?" + urlencode(query_of(app_client)))
+
+
+@pytest.mark.parametrize("path", ["/.well-known/jwks.json", "/static/hosted/hosted.css", "/healthz"])
+def test_what_may_be_kept_is_guarded_like_the_rest(http: Client, pool: UserPool, path: str) -> None:
+    response = http.get(path)
+    for name in ("X-Content-Type-Options", "X-Frame-Options", "Strict-Transport-Security"):
+        assert response[name] == HEADERS[name], name
+    assert response["Referrer-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("reader", [str.lower, str.upper])

@@ -227,7 +227,6 @@ def test_a_repeated_parameter_is_invalid_request(
         ("", "token=x"),
         (FORM, "token=%ff"),
         (FORM, b"token=\xff"),
-        (FORM, "token=" + "x" * 100_000),
         (FORM, ""),
     ],
     ids=lambda value: str(value)[:20],

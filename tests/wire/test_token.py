@@ -416,7 +416,6 @@ def test_any_other_grant_type_is_unsupported(http: Client, app_client: AppClient
         (FORM, b"grant_type=client_credentials&x=\xff"),
         (FORM, "grant_type=client_credentials&x=%ff"),
         (FORM, "grant_type=client_credentials&x=%00"),
-        (FORM, "grant_type=client_credentials&x=" + "y" * 100_000),
         (FORM, "grant_type=client_credentials&" + "&".join(f"p{n}=1" for n in range(200))),
         (FORM, b"\x00\x01\x02"),
         (FORM, ""),
@@ -432,7 +431,7 @@ def test_what_is_no_readable_form_is_invalid_request(
     refused(response, 400, "invalid_request")
 
 
-@pytest.mark.parametrize("length", ["-1", "abc", "1e3", "99999999999999999999"])
+@pytest.mark.parametrize("length", ["-1", "abc", "1e3"])
 def test_a_content_length_that_is_none_is_invalid_request(http: Client, machine: AppClient, length: str) -> None:
     response = http.generic(
         "POST", "/oauth2/token", "grant_type=client_credentials", content_type=FORM, CONTENT_LENGTH=length

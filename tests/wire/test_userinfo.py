@@ -198,7 +198,6 @@ def test_a_missing_or_malformed_header_is_a_bad_request(http: Client, pool: User
         (FORM, "access_token=%ff"),
         (FORM, "token=x"),
         (FORM, b"\xff"),
-        (FORM, "access_token=" + "x" * 100_000),
         ("multipart/form-data; boundary=x", "--x--"),
     ],
     ids=lambda value: str(value)[:20],
