@@ -24,7 +24,7 @@ class ActionFilter(SimpleListFilter):
     NAMES = (
         "create", "change", "delete", "show secret", "add secret", "replace secrets", "delete secret", "rotate keys",
         "withdraw keys", "set temporary password", "set password", "disable", "enable", "sign out everywhere",
-        "link identity", "unlink identity", "end session", "revoke grant",
+        "link identity", "unlink identity", "end session", "revoke grant", "lock out",
     )  # fmt: skip
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

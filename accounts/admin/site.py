@@ -1,66 +1,24 @@
-"""The console's site: an explicit registry, served on the console's host only, with a content security policy.
-
-Operators sign in with Django's password form. Guessing is slowed down per address and per name by a counter in the
-cache, as for the users of pools; the answer does not tell whether the operator exists.
-"""
+"""The console's site: an explicit registry, served on the console's host only, with a content security policy."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import update_wrapper
 from typing import Any
 
-from django.core.cache import cache
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
-from unfold.forms import AuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
-from accounts import audit, opaque, throttling
+from accounts import audit
+from accounts.admin.sign_in import SignInForm
+from accounts.middleware import PERMISSIONS_POLICY
 
 # the theme's Alpine compiles the expressions in its attributes, and it sets styles: both only here
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# of one address; a name takes more, or anybody who knows it could lock its operator out with little effort
-ATTEMPTS = {"address": 10, "name": 50}
-WINDOW = 15 * 60
 View = Callable[..., HttpResponse]
-
-
-class SignInForm(AuthenticationForm):
-    """Django's form; after ATTEMPTS failures it refuses to look for a quarter of an hour."""
-
-    def clean(self) -> dict[str, Any]:
-        who = {
-            "name": str(self.cleaned_data.get("username", "")).casefold(),
-            "address": throttling.network(self.request.META.get("REMOTE_ADDR", "")),
-        }
-        keys = {kind: f"console-sign-in:{opaque.digest(f'{kind} {value}')}" for kind, value in who.items()}
-        # counted before the password is looked at: what arrives at once must not slip through together
-        counts = {kind: _count(key) for kind, key in keys.items()}
-        if any(counts[kind] > ATTEMPTS[kind] for kind in counts):
-            raise ValidationError("Too many failed attempts. Wait a quarter of an hour.", code="locked")
-        cleaned: dict[str, Any] = super().clean()
-        cache.delete(keys["name"])
-        _take_back(keys["address"])  # the attempt only: an account of one's own must not clear the count of guesses
-        return cleaned
-
-
-def _count(key: str) -> int:
-    cache.add(key, 0, WINDOW)
-    try:
-        return int(cache.incr(key))
-    except ValueError:  # it expired in between
-        cache.set(key, 1, WINDOW)
-        return 1
-
-
-def _take_back(key: str) -> None:
-    with suppress(ValueError):  # it expired in between
-        cache.decr(key)
 
 
 class ConsoleSite(UnfoldAdminSite):
@@ -118,6 +76,10 @@ def _values(request: HttpRequest) -> list[str]:
 
 def _protected(response: HttpResponse) -> HttpResponse:
     response.headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    response.headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+    # a page that opened the console, or was opened by it, has no hold on its window. Hosted pages go without: apps
+    # open them in windows of their own and wait for the answer there
+    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     return response
 
 

@@ -6,12 +6,16 @@ Section 5 of the issue; Django's permissions: https://docs.djangoproject.com/en/
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts import shared_counts
+from accounts.admin import sign_in
 from accounts.models import AppClient, AuditEvent, PoolUser, UserPool
 from tests import console, factories
+from tests.needs import needs_redis
 
 MODELS = (
     "accounts_userpool", "accounts_appclient", "accounts_resourceserver", "accounts_identityprovider",
@@ -63,6 +67,88 @@ def test_guessing_an_operators_password_is_slowed_down(db: None) -> None:
     assert "Too many failed attempts" in response.content.decode()
 
 
+def test_a_name_takes_more_failures_than_an_address_from_wherever_they_come(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or anybody who knows the name could lock its operator out; without any bound many addresses could guess on."""
+    assert sign_in.ATTEMPTS["name"] > sign_in.ATTEMPTS["address"]
+    monkeypatch.setitem(sign_in.ATTEMPTS, "name", 4)
+    console.operator(superuser=True)
+    right = {"username": "opal", "password": "Operators-own-1"}
+
+    def guess(addresses: range) -> None:
+        for n in addresses:
+            form = {"username": ("opal", "OPAL")[n % 2], "password": "x"}
+            console.browser().post("/admin/login/", form, REMOTE_ADDR=f"192.0.2.{n}")
+
+    guess(range(3))
+    assert console.browser().post("/admin/login/", right, REMOTE_ADDR="198.51.100.1").status_code == 302
+    guess(range(10, 14))
+    refused = console.browser().post("/admin/login/", right, REMOTE_ADDR="198.51.100.1")
+    assert "Too many failed attempts" in refused.content.decode()
+
+
+def test_a_lock_out_is_on_record_once_and_only_for_names_that_are_operators(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody is called may be a password in the wrong field."""
+    monkeypatch.setitem(sign_in.ATTEMPTS, "address", 2)
+    console.operator(superuser=True)
+    for _ in range(6):
+        console.browser().post("/admin/login/", {"username": "opal", "password": "wrong"})
+    found = AuditEvent.objects.get(action="lock out")
+    assert (found.actor, found.target_name) == ("sign-in page", "opal")
+    assert found.changes == {
+        "sign-in": ["open", "locked"],
+        "from": [None, "127.0.0.1"],
+        "by": [None, ["address"]],
+    }
+    for _ in range(4):
+        form = {"username": "my-Secret-1", "password": "wrong"}
+        console.browser().post("/admin/login/", form, REMOTE_ADDR="192.0.2.7")
+    assert AuditEvent.objects.filter(action="lock out").count() == 1
+
+
+@needs_redis
+def test_guesses_are_counted_wherever_they_arrive_and_go_on_being_counted_without_redis(
+    db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sign_in.ATTEMPTS, "address", 3)
+    monkeypatch.setattr(shared_counts, "TIMEOUT", 10.0)
+    shared_counts.forget()
+    console.operator(superuser=True)
+
+    def locked() -> bool:
+        response = console.browser().post("/admin/login/", {"username": "opal", "password": "x"})
+        return "Too many failed attempts" in response.content.decode()
+
+    assert [locked(), locked()] == [False, False]
+    caches["process"].clear()  # another process
+    assert [locked(), locked()] == [False, True]
+    settings.REDIS_URL = ""
+    assert [locked(), locked()] == [False, True]
+    shared_counts.forget()
+
+
+@pytest.mark.parametrize("form", ["x=" + "y" * 600_000, "x=1&" * 2500], ids=["size", "fields"])
+@pytest.mark.parametrize("path", ["/admin/login/", "/admin/accounts/userpool/add/"])
+def test_a_form_that_is_too_large_is_413_and_no_traceback(
+    root: Any, form: str, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RFC 9110 15.5.14. Anybody can send one to the sign-in page."""
+    response = root.post(path, form, content_type="application/x-www-form-urlencoded")
+    assert response.status_code == 413
+    assert "This request is too large" in response.content.decode()
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_a_path_that_is_none_gets_a_page_of_ours(root: Any) -> None:
+    response = root.get("/admin/nothing")
+    assert response.status_code == 404
+    assert "There is nothing here" in response.content.decode()
+    assert "default-src 'none'" in response["Content-Security-Policy"]
+
+
 def test_an_account_of_ones_own_does_not_clear_the_count_of_guesses(db: None) -> None:
     """OWASP Authentication Cheat Sheet, lock-out: a success resets its own account's count, nobody else's."""
     console.operator(name="mallory")
@@ -94,6 +180,10 @@ def test_every_page_says_what_it_may_load(root: Any, pool: UserPool) -> None:
         assert "script-src 'self' 'unsafe-eval';" in policy
         assert "frame-ancestors 'none'" in policy
         assert response["X-Frame-Options"] == "DENY"
+        assert response["Referrer-Policy"] == "same-origin"
+        assert response["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert "camera=()" in response["Permissions-Policy"]
+        assert "no-store" in response["Cache-Control"] or "jsi18n" in response.wsgi_request.path
 
 
 def test_nothing_comes_from_elsewhere(root: Any, pool: UserPool) -> None:

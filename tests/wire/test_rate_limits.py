@@ -395,5 +395,10 @@ def test_without_its_redis_a_process_counts_by_itself_and_nobody_is_told(
             found = statuses(8, naming(http, "header of token", secret_client.client_id))
         assert found == [400] * 5 + [429] * 3
         assert sum("Redis is away" in record.getMessage() for record in caplog.records) == 1
+        login = {"username": "opal", "password": "Operators-own-1"}
+        console.operator()
+        assert console.browser().post("/admin/login/", login).status_code == 302
+        guesses = [console.browser().post("/admin/login/", {**login, "password": "x"}) for _ in range(11)]
+        assert "Too many failed attempts" in guesses[-1].content.decode()
         assert json.loads(http.get("/.well-known/jwks.json").content)["keys"]
     shared_counts.forget()
