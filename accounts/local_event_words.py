@@ -72,4 +72,13 @@ _TOKENS = {
     "withdrawn": "The old key was taken out of the JWKS at once: every token that it signed is dead.",
 }
 
-WORDS = _PASSWORDS | _REQUESTS | _TOKENS
+_LIMITS = {
+    "rate_address": "More requests a second came from one address than one may send (USERPOOL_RATE_LIMIT_ADDRESS): an "
+    "app that repeats itself, somebody who tries things, or many people behind a proxy that USERPOOL_TRUSTED_PROXIES "
+    "does not name.",
+    "rate_client": "More requests a second named this app client than one may have (USERPOOL_RATE_LIMIT_CLIENT). Look "
+    "whether the app asks for a new token each time that it needs one.",
+    "rate_pool": "More requests a second came to this pool than it may have (USERPOOL_RATE_LIMIT_POOL).",
+}
+
+WORDS = _PASSWORDS | _REQUESTS | _TOKENS | _LIMITS

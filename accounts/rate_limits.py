@@ -121,8 +121,19 @@ def forget() -> None:
     _tenants.forget()
 
 
-def refused(pool: UserPool, address: str, client_ids: Callable[[], list[str]]) -> str:
-    """Count a request at ``pool``; return what is over its limit (address, client, pool), or the empty string.
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Whose limit a request is over."""
+
+    kind: str
+    """address, client or pool."""
+    client_id: str
+    first: bool
+    """Whether it is the first that this process refuses in the window: a flood must not become one of records."""
+
+
+def refused(pool: UserPool, address: str, client_ids: Callable[[], list[str]]) -> Over | None:
+    """Count a request at ``pool``; return what is over its limit, or None.
 
     ``client_ids`` is asked for what the request may name as its app client, and only when it matters.
     """
@@ -130,23 +141,23 @@ def refused(pool: UserPool, address: str, client_ids: Callable[[], list[str]]) -
     if (limit := settings.USERPOOL_RATE_LIMIT_ADDRESS) and address:
         key = f"address:{pool.pk}:{_network(address)}"
         if not _addresses.hit(key, limit, shared):
-            return _noted("address", _addresses, key, pool)
+            return _over("address", _addresses, key, pool)
     pool_key, pool_limit = f"pool:{pool.pk}", settings.USERPOOL_RATE_LIMIT_POOL
     # looked at before the client is looked up, which asks the database for one that does not exist
     if pool_limit and _tenants.full(pool_key, pool_limit):
-        return _noted("pool", _tenants, pool_key, pool)
+        return _over("pool", _tenants, pool_key, pool)
     if limit := settings.USERPOOL_RATE_LIMIT_CLIENT:
         found = (directory.app_client(pool, client_id) for client_id in client_ids())
         client = next((client for client in found if client is not None), None)
         if client is not None and not _tenants.hit(key := f"client:{pool.pk}:{client.client_id}", limit, shared):
-            return _noted("client", _tenants, key, pool)
+            return _over("client", _tenants, key, pool, client.client_id)
     if pool_limit and not _tenants.hit(pool_key, pool_limit, shared):
-        return _noted("pool", _tenants, pool_key, pool)
-    return ""
+        return _over("pool", _tenants, pool_key, pool)
+    return None
 
 
-def _noted(kind: str, limiter: Limiter, key: str, pool: UserPool) -> str:
-    """Write the first refusal of a window into the log: a flood must not become one of lines."""
-    if limiter.first_refusal(key):
+def _over(kind: str, limiter: Limiter, key: str, pool: UserPool, client_id: str = "") -> Over:
+    first = limiter.first_refusal(key)
+    if first:
         log.warning("over the rate limit: %s", key, extra={"pool": pool.pk})
-    return kind
+    return Over(kind, client_id, first)

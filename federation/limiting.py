@@ -5,17 +5,22 @@ module knows where an app client is named and how a refusal looks. The issuer's 
 reads them, and they come ready from memory. Nor is what no pool serves: the console, static files, health.
 """
 
+import logging
 from collections.abc import Callable
 
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 
-from accounts import rate_limits
+from accounts import events, metrics, rate_limits
 from accounts.models import UserPool
+from accounts.models.events import EventType
+from accounts.rate_limits import Over
 from federation import parameters, responses
 from federation.errors import InvalidRequest, TooManyRequests
 from federation.hosted import too_many
 from federation.oauth2.validator import basic_credentials
 
+log = logging.getLogger("userpool.limits")
 DOCUMENTS = "/.well-known/"
 AUTHENTICATED = frozenset({"/oauth2/token", "/oauth2/revoke"})
 FORMS = AUTHENTICATED | {"/oauth2/authorize", "/authorize", "/logout"}
@@ -35,7 +40,11 @@ class RateLimitMiddleware:
         if pool is None or request.path_info.startswith(DOCUMENTS):
             return self.get_response(request)
         address = str(request.META.get("REMOTE_ADDR", ""))
-        if rate_limits.refused(pool, address, lambda: named_clients(request)):
+        over = rate_limits.refused(pool, address, lambda: named_clients(request))
+        if over is not None:
+            metrics.rate_limited(over.kind)
+            if over.first:
+                record(request, pool, over)
             return refusal(request)
         return self.get_response(request)
 
@@ -55,6 +64,16 @@ def named_clients(request: HttpRequest) -> list[str]:
         return [client_id for client_id, _ in basic_credentials(header)]
     except InvalidRequest:
         return []
+
+
+def record(request: HttpRequest, pool: UserPool, over: Over) -> None:
+    """Put a refusal on record; few a minute are written, as of all that a stranger can bring about."""
+    kind = EventType.TOKEN_REQUEST if request.path_info in AUTHENTICATED else EventType.SIGN_IN
+    reason, code = f"rate_{over.kind}", TooManyRequests.code
+    try:
+        events.refused(pool, None, over.client_id, None, reason, code, event_type=kind, early=True)
+    except Error:  # the answer matters more
+        log.exception("refusal not recorded")
 
 
 def refusal(request: HttpRequest) -> HttpResponse:

@@ -71,6 +71,7 @@ def browser_endpoint(*methods: str) -> Callable[[View], View]:
                 return error_page.redirect_to(request, error)
             except (errors.TooLarge, errors.TooLong) as error:
                 # said at once: a redirect would hide the status from proxies and tools
+                refusals.record(request, "", error.code, error.description)
                 return error_page.show(request, "too_large", status=error.status)
             except errors.OAuthError as error:
                 refusals.record(request, "", error.code, error.description)

@@ -17,8 +17,8 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from accounts import rate_limits, shared_counts
-from accounts.models import AppClient, PoolUser, SignInRequest, UserPool
+from accounts import event_words, metrics, rate_limits, shared_counts
+from accounts.models import AppClient, AuthEvent, PoolUser, SignInRequest, UserPool
 from tests import console, factories
 from tests.browser_like import FORM
 from tests.wire.helpers import ask, basic, inline_code, post, query_of, refresh, signed_in, tokens_for
@@ -126,7 +126,7 @@ def test_the_page_is_the_pools_own(at: Any, pool: UserPool, limit: Any) -> None:
         assert one.name in browser.get("/error").content.decode()
 
 
-def test_a_refusal_asks_nothing_of_the_database(
+def test_the_rest_of_a_flood_asks_nothing_of_the_database(
     http: Client, app_client: AppClient, limit: Any, django_assert_num_queries: Any
 ) -> None:
     limit(address=1)
@@ -147,6 +147,33 @@ def test_a_flood_is_one_line_of_the_log(
     assert [line for line in lines if "rate" in line or "Too Many" in line] == [
         f"over the rate limit: address:{pool.pk}:127.0.0.1"
     ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"), [({"address": 1}, "rate_address"), ({"client": 1}, "rate_client"), ({"pool": 1}, "rate_pool")]
+)
+@pytest.mark.parametrize(("path", "kind"), [("/oauth2/token", "TokenRequest"), ("/logout", "SignIn")])
+def test_an_operator_finds_why_without_a_flood_of_rows(
+    http: Client,
+    app_client: AppClient,
+    limit: Any,
+    limits: dict[str, int],
+    reason: str,
+    path: str,
+    kind: str,
+) -> None:
+    limit(**limits)
+    counted = {"kind": reason.removeprefix("rate_")}
+    before = metrics.REGISTRY.get_sample_value("userpool_rate_limited_total", counted) or 0
+    fields = {"client_id": app_client.client_id}
+    found = [post(http, path, fields) for _ in range(6)]
+    assert [response.status_code for response in found[1:]] == [429] * 5
+    event = AuthEvent.objects.get(error="too_many_requests")
+    assert (event.reason, event.event_type, event.outcome) == (reason, kind, "refused")
+    assert event.client_id == (app_client.client_id if "client" in limits else "")
+    assert (event.address, event.request_id) == ("127.0.0.1", found[1]["x-amz-cognito-request-id"])
+    assert metrics.REGISTRY.get_sample_value("userpool_rate_limited_total", counted) == before + 5
+    assert "USERPOOL_RATE_LIMIT_" in event_words.why(reason)
 
 
 # --- of one address
