@@ -51,17 +51,18 @@ def by_name(name: str) -> Job | None:
     return next((job for job in scheduled() if job.name == name), None)
 
 
-def recorded(function: Callable[[], Any]) -> Callable[[], Any]:
+def recorded(function: Callable[[], Any], lease: timedelta = LEASE) -> Callable[[], Any]:
     """Make a job of ``function``: it takes its turn, and what came of it is written down.
 
-    What it returns is its result: a count, or counts by name. None when another worker has the turn.
+    What it returns is its result: a count, or counts by name. None when another worker has the turn. ``lease`` is how
+    long the turn lasts when its worker dies.
     """
     name = function.__name__
 
     @functools.wraps(function)
     def run() -> Any:
         started = timezone.now()
-        if not _claim(name, started):
+        if not _claim(name, started, lease):
             log.info("job is running elsewhere", extra={"job": name})
             return None
         began = time.monotonic()
@@ -103,10 +104,10 @@ def ensure_rows(**_: Any) -> None:
         JobRun.objects.get_or_create(name=job.name)
 
 
-def _claim(name: str, now: datetime) -> bool:
+def _claim(name: str, now: datetime, lease: timedelta) -> bool:
     JobRun.objects.get_or_create(name=name)
     free = JobRun.objects.filter(Q(running_until__isnull=True) | Q(running_until__lte=now), name=name)
-    return bool(free.update(started_at=now, finished_at=None, running_until=now + LEASE))
+    return bool(free.update(started_at=now, finished_at=None, running_until=now + lease))
 
 
 def _finish(name: str, started: datetime, **values: Any) -> None:

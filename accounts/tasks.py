@@ -2,13 +2,16 @@
 that each is on record and takes turns with others is accounts/jobs.py.
 """
 
+import functools
 import logging
+from datetime import timedelta
 
-from celery import shared_task
+from celery import current_app, shared_task
 
 from accounts import cleanup, event_counts, signing
 from accounts.jobs import recorded
 from accounts.models import UserPool
+from accounts.userimport import work
 
 logger = logging.getLogger(__name__)
 
@@ -45,3 +48,13 @@ def purge_paused_sign_ins() -> int:
 def count_events() -> int:
     """Count the events of the hours that are not settled and return how many they had."""
     return event_counts.count()
+
+
+@shared_task
+@functools.partial(recorded, lease=timedelta(minutes=3))  # it works for less than one at a time
+def import_users() -> dict[str, int]:
+    """Import the users of started import jobs, for a while, and return how many rows were decided."""
+    found = work.run()
+    if found["unfinished"] and not current_app.conf.task_always_eager:
+        current_app.send_task(f"{__name__}.import_users", countdown=2)  # once this one has given its turn back
+    return found

@@ -9,6 +9,7 @@ CELERY_BEAT_SCHEDULE = {
     "delete what has expired": {"task": "accounts.tasks.purge_expired", "schedule": crontab(minute=7)},
     "count events for the dashboard": {"task": "accounts.tasks.count_events", "schedule": crontab()},
     "delete sign-ins that nobody finished": {"task": "accounts.tasks.purge_paused_sign_ins", "schedule": crontab()},
+    "import users from uploaded files": {"task": "accounts.tasks.import_users", "schedule": crontab()},
     "read discovery documents and keys again": {
         "task": "federation.tasks.refresh_oidc_discovery",
         "schedule": crontab(minute="*/5"),

@@ -14,6 +14,7 @@ from accounts.models.refresh_tokens import RefreshToken
 from accounts.models.saml import SamlKey, SignOutRequest, UsedSamlMessage
 from accounts.models.sessions import SignInSession, SignInThrottle
 from accounts.models.sign_in_requests import SignInRequest
+from accounts.models.user_imports import UserImportJob, UserImportPart, UserImportProblem
 from accounts.models.users import FormerIdentity, Group, LinkedIdentity, PoolUser, SignInAlias
 
 __all__ = [
@@ -41,6 +42,9 @@ __all__ = [
     "SignOutRequest",
     "SigningKey",
     "UsedSamlMessage",
+    "UserImportJob",
+    "UserImportPart",
+    "UserImportProblem",
     "UserPool",
     "UserPoolDomain",
 ]

@@ -82,6 +82,11 @@ class PoolUser(AbstractBaseUser):
             models.UniqueConstraint(fields=["user_pool", "sub"], name="sub_in_pool"),
             models.CheckConstraint(condition=models.Q(status__in=UserStatus.values), name="user_status_is_known"),
         ]
+        # not "view": whoever may look at a page of users must not thereby carry all of them away
+        permissions = [
+            ("export_pooluser", "Can export users"),
+            ("export_password_hashes", "Can export users with their password hashes"),
+        ]
 
     def __str__(self) -> str:
         return self.username

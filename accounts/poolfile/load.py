@@ -54,22 +54,23 @@ def load(text: bytes) -> list[Loaded]:
         raise Refused.at("", "The file is nested too deeply.") from error
 
 
-def _json(content: str) -> Loaded:
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) != len(items):
-            keys = [key for key, _ in items]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise Refused.at("", f"The key {twice!r} is given twice in one object.")
-        return found
+def _pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) != len(items):
+        keys = [key for key, _ in items]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise Refused.at("", f"The key {twice!r} is given twice in one object.")
+    return found
 
+
+def _json(content: str) -> Loaded:
     try:
-        data = json.loads(content, object_pairs_hook=pairs, parse_constant=_not_finite)
+        data = DECODER.decode(content)
     except json.JSONDecodeError as error:
         raise Refused.at("", f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}.") from error
     except ValueError as error:
         raise Refused.at("", f"not JSON: {error}.") from error
-    _check_values(data, "")
+    check_values(data, "")
     return Loaded(data, lambda path: None)
 
 
@@ -77,14 +78,19 @@ def _not_finite(name: str) -> Any:
     raise Refused.at("", f"{name} is not a number that JSON has.")
 
 
-def _check_values(value: Any, path: str) -> None:
+DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_not_finite)
+"""Reads JSON without keys given twice and without NaN; raises Refused for those."""
+
+
+def check_values(value: Any, path: str) -> None:
+    """Raise Refused for a value that no column can hold."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            _check_values(key, path)
-            _check_values(inner, join(path, key))
+            check_values(key, path)
+            check_values(inner, join(path, key))
     elif isinstance(value, list):
         for number, inner in enumerate(value):
-            _check_values(inner, join(path, number))
+            check_values(inner, join(path, number))
     elif isinstance(value, str) and _UNSTORABLE.search(value):
         raise Refused.at(path, "NUL and lone surrogates cannot be stored.")
     elif isinstance(value, float) and not math.isfinite(value):
@@ -143,7 +149,7 @@ def _scalar(loader: Any, node: yaml.ScalarNode, path: str, line: int) -> Any:
             raise Refused.at(path, f"line {line}: not a value of type {kind}.") from error
     else:
         raise Refused.at(path, f"line {line}: the tag {node.tag} is refused.")
-    _check_values(value, path)
+    check_values(value, path)
     return value
 
 

@@ -85,6 +85,12 @@ def read(text: bytes) -> list[Document]:
     return documents
 
 
+def read_user(data: Any, path: str) -> tuple[Entry, list[Problem]]:
+    """Return one UserType as an entry that stands at ``path``, and what is wrong with it."""
+    reader = _Reader(Loaded(data, lambda path: None))
+    return reader.entry(USER, data, path), reader.problems
+
+
 def with_lines(problems: list[Problem], line_of: Callable[[str], int | None]) -> list[Problem]:
     """Return ``problems`` with the line in each message that has one."""
     found = []

@@ -28,14 +28,14 @@ def set_passwords(pool: UserPool, wanted: list[Wanted]) -> list[Problem]:
     problems: list[Problem] = []
     given = [one for one in wanted if one.entry.values.get("Password") and not _is_past_temporary(one)]
     plain = [one.entry.values["Password"] for one in given]
-    same = _in_threads(_is_password, [(text, one) for text, one in zip(plain, given, strict=True)])
+    same = in_threads(_is_password, [(text, one) for text, one in zip(plain, given, strict=True)])
     changed = [one for one, is_same in zip(given, same, strict=True) if not is_same]
     for one in changed:
         try:
             pool.policy.check(one.entry.values["Password"])
         except ValidationError as error:
             problems += from_validation(error, one.entry.at("Password"), {}).problems
-    hashes = [] if problems else _in_threads(make_password, [one.entry.values["Password"] for one in changed])
+    hashes = [] if problems else in_threads(make_password, [one.entry.values["Password"] for one in changed])
     for one, encoded in zip(changed, hashes, strict=False):
         one.password = encoded
         one.sign_out = one.sign_out or not one.is_new
@@ -73,7 +73,7 @@ def _is_password(pair: tuple[str, Wanted]) -> bool:
     return not one.is_new and one.user.has_usable_password() and check_password(text, one.user.password)
 
 
-def _in_threads(function: Callable[[T], R], items: list[T]) -> list[R]:
+def in_threads(function: Callable[[T], R], items: list[T]) -> list[R]:
     if len(items) < 2:
         return [function(item) for item in items]
     with ThreadPoolExecutor(cpu_count() or 1) as threads:

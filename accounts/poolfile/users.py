@@ -109,8 +109,14 @@ class Batch:
         sub = entry.values.get("Sub")
         if sub and sub == entry.key:  # the username is the sub, whatever its shape
             return PoolUser(user_pool=self.pool, username=sub, sub=sub)
-        if entry.key.partition("_")[0] in self.providers:  # <ProviderName>_<subject>, and a subject may be an address
+        # <ProviderName>_<subject>, and a subject may be an address; Cognito prints google_ for Google
+        if self.pool.username_key(entry.key.partition("_")[0]) in map(self.pool.username_key, self.providers):
             return PoolUser(user_pool=self.pool, username=entry.key, **({"sub": sub} if sub else {}))
+        return self.registered(entry)
+
+    def registered(self, entry: Entry) -> PoolUser:
+        """Return a new user whose name obeys the rules of a registration."""
+        sub = entry.values.get("Sub")
         user = registration.new_user(self.pool, entry.key)
         if sub:
             user.username = sub if user.username == user.sub else user.username
@@ -172,6 +178,13 @@ class Batch:
         return found
 
     def create(self, wanted: list[Wanted]) -> None:
+        self.store(wanted)
+        for one in wanted:
+            fields = compare({}, _after(one))
+            self.recorder.record("created", "User", one.user.username, one.user, fields, self.pool.pk)
+
+    def store(self, wanted: list[Wanted]) -> None:
+        """Insert new users and what belongs to them, by a few statements for all."""
         users = [one.user for one in wanted]
         PoolUser.objects.bulk_create(users)
         SignInAlias.objects.bulk_create(
@@ -184,9 +197,6 @@ class Batch:
             through(pooluser_id=one.user.pk, group_id=group.pk) for one in wanted for group in one.groups or []
         )
         _store_links([link for one in wanted for link in one.identities or []])
-        for one in wanted:
-            fields = compare({}, _after(one))
-            self.recorder.record("created", "User", one.user.username, one.user, fields, self.pool.pk)
 
     def update(self, one: Wanted) -> None:
         fields = compare(one.before, _after(one))

@@ -158,6 +158,7 @@ def test_every_scheduled_job_is_a_task_that_exists() -> None:
     scheduled = {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
     assert scheduled == {
         "accounts.tasks.count_events",
+        "accounts.tasks.import_users",
         "accounts.tasks.purge_expired",
         "accounts.tasks.purge_paused_sign_ins",
         "accounts.tasks.rotate_signing_keys",

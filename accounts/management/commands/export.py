@@ -1,7 +1,6 @@
 """``manage.py export``: a pool as a file that ``apply`` takes."""
 
 import json
-import os
 from argparse import RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import yaml
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
+from accounts.management.private_files import write_private
 from accounts.models import UserPool
 from accounts.poolfile.export import export
 
@@ -47,7 +47,7 @@ every user. Keep the file like a key: use --output, which writes a file that onl
             self.stdout.write(text, ending="")
             return
         try:
-            _write_private(Path(output), text)
+            write_private(Path(output), [text])
         except OSError as error:
             raise CommandError(f"{output}: cannot be written: {error.strerror}.") from error
 
@@ -62,16 +62,3 @@ def _yaml(found: dict[str, Any]) -> str:
             return True  # apply refuses them
 
     return str(yaml.dump(found, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120))
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write ``text`` to a file that nobody else could read at any moment, even where there was one before."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
