@@ -178,21 +178,22 @@ class PoolBoundAdmin(ConsoleAdmin):
             raise PermissionDenied
         pool = self.chosen_pool(request)
         if pool is None:
-            return self._choose_pool(request)
+            return self.choose_pool(request)
         for name, question, choices in self.choose_first:
             if request.GET.get(name) not in dict(choices):
                 return self._choose(request, question, [self._choice(request, name, *choice) for choice in choices])
         response: HttpResponse = super().add_view(request, form_url, extra_context)
         return response
 
-    def _choose_pool(self, request: HttpRequest) -> HttpResponse:
+    def choose_pool(self, request: HttpRequest, **context: Any) -> HttpResponse:
+        """Return the page that asks for a pool and comes back with it; ``context`` may give it another title."""
         text = request.GET.get("q", "").replace("\x00", "")[:128]
         pools = UserPool.objects.filter(models.Q(name__icontains=text) | models.Q(pk__icontains=text))
         found = list(pools[: POOLS_SHOWN + 1])
         choices = [self._choice(request, "user_pool", pool.pk, pool.name, pool.pk) for pool in found[:POOLS_SHOWN]]
         if len(choices) == 1 and not text:
             return HttpResponseRedirect(choices[0]["link"])
-        return self._choose(request, "For which pool?", choices, search=text, more=len(found) > POOLS_SHOWN)
+        return self._choose(request, "For which pool?", choices, search=text, more=len(found) > POOLS_SHOWN, **context)
 
     def _choice(self, request: HttpRequest, name: str, value: str, words: str, note: str = "") -> dict[str, str]:
         query = request.GET.copy()

@@ -17,7 +17,14 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Resource servers", "dns", "accounts.resourceserver"),
         ),
     ),
-    ("Users", (("Users", "person", "accounts.pooluser"), ("Groups", "group", "accounts.group"))),
+    (
+        "Users",
+        (
+            ("Users", "person", "accounts.pooluser"),
+            ("Groups", "group", "accounts.group"),
+            ("User imports", "upload_file", "accounts.userimportjob"),
+        ),
+    ),
     (
         "Security",
         (

@@ -28,14 +28,14 @@ APPS = ("accounts", "auth")
 SHOWN = (
     "userpool", "userpooldomain", "appclient", "appclientsecret", "identityprovider", "resourceserver", "pooluser",
     "group", "signingkey", "samlkey", "signinsession", "refreshtoken", "authevent", "auditevent", "operator",
-    "jobrun",
+    "jobrun", "userimportjob",
 )  # fmt: skip
 NAMES = {("auth", "group"): "operator group", ("accounts", "operator"): "operator"}
 # the server writes these rows itself
 WITHOUT_USE = (
     "add_auditevent", "change_auditevent", "delete_auditevent", "change_signingkey", "add_signinsession",
     "change_signinsession", "add_refreshtoken", "delete_refreshtoken", "add_authevent", "change_authevent",
-    "delete_authevent", "add_jobrun", "delete_jobrun",
+    "delete_authevent", "add_jobrun", "delete_jobrun", "delete_userimportjob",
 )  # fmt: skip
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 
@@ -46,7 +46,7 @@ class PermissionField(forms.ModelMultipleChoiceField):
     def label_from_instance(self, obj: Any) -> str:
         kind = obj.content_type
         what = NAMES.get((kind.app_label, kind.model)) or kind.name
-        return f"{what}: {obj.codename.partition('_')[0]}"
+        return f"{what}: {obj.codename.removesuffix(f'_{kind.model}').replace('_', ' ')}"
 
 
 def ticks(field: Any, name: str) -> Any:
@@ -65,7 +65,8 @@ def ticks(field: Any, name: str) -> Any:
         help_text="view opens a page. For signing keys, add rotates and delete withdraws them; for SAML keys, add "
         "prepares the next one, change lets it take over, delete removes one; for client secrets, reveal shows and "
         "change replaces them; for sessions, delete ends them; for grants, change revokes them; "
-        "for jobs, change runs one now.",
+        "for jobs, change runs one now; for user imports, add uploads a file of users of any kind, change starts and "
+        "stops it; export carries users away, and only with export password hashes their hashes.",
     )
 
 

@@ -14,6 +14,7 @@ from accounts.admin import (
     request_page,
     resource_servers,
     saml_keys,
+    user_imports,
     users,
 )
 from accounts.admin.site import console
@@ -33,5 +34,6 @@ __all__ = [
     "request_page",
     "resource_servers",
     "saml_keys",
+    "user_imports",
     "users",
 ]

@@ -3,10 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import messages
-from django.contrib.admin import action as bulk_action
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from unfold.decorators import action
@@ -18,7 +15,6 @@ from accounts.admin.operations import Operation, OperationsMixin, Shown
 from accounts.models import IdentityProvider, LinkedIdentity, PoolUser, UserPool
 from accounts.models.users import UserStatus
 
-MAX_AT_ONCE = 1000
 ONCE = "Hand it over by a way that you trust. It is not stored and cannot be shown again."
 
 
@@ -80,7 +76,7 @@ def set_enabled(user: PoolUser, enabled: bool) -> None:
 
 
 class UserOperations(OperationsMixin):
-    """Mixin for the page and the list of users. Whoever may change users may do all of this."""
+    """Mixin for the page of a user. Whoever may change users may do all of this."""
 
     @action(description="Temporary password", icon="password", permissions=["change"])
     def temporary_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -150,29 +146,6 @@ class UserOperations(OperationsMixin):
         return self.operate(
             request, object_id, Operation("Unlink identity", words, "Unlink", self._unlink, form, danger=True)
         )
-
-    @bulk_action(description="Sign out everywhere", permissions=["change"])
-    def sign_out_selected(self, request: HttpRequest, users: Any) -> None:
-        self._each(request, users, self._sign_out, "signed out everywhere")
-
-    @bulk_action(description="Disable", permissions=["change"])
-    def disable_selected(self, request: HttpRequest, users: Any) -> None:
-        self._each(request, users, self._disable, "disabled")
-
-    @bulk_action(description="Enable", permissions=["change"])
-    def enable_selected(self, request: HttpRequest, users: Any) -> None:
-        self._each(request, users, self._enable, "enabled")
-
-    def _each(self, request: HttpRequest, users: Any, run: Any, done: str) -> None:
-        found = list(users.select_related("user_pool")[: MAX_AT_ONCE + 1])
-        if len(found) > MAX_AT_ONCE:
-            words = f"At most {MAX_AT_ONCE} users at once. Nobody was {done}."
-            self.message_user(request, words, messages.ERROR)  # type: ignore[attr-defined]
-            return
-        with transaction.atomic():
-            for user in found:
-                run(request, user, {})
-        self.message_user(request, f"{len(found)} users: {done}.", messages.SUCCESS)  # type: ignore[attr-defined]
 
     def shown_password(self, request: HttpRequest, user: PoolUser, password: str) -> HttpResponse:
         """Return the page that shows a temporary password, once."""

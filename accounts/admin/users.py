@@ -15,6 +15,8 @@ from accounts.admin import events, panels, user_search
 from accounts.admin.audited import actor
 from accounts.admin.base import ConsoleForm, PoolBoundAdmin
 from accounts.admin.site import console
+from accounts.admin.user_bulk import BulkOperations
+from accounts.admin.user_export import UserTransfer
 from accounts.admin.user_forms import field_names, for_pool
 from accounts.admin.user_operations import UserOperations, shown_identity, unlinkable
 from accounts.models import Group, PoolUser
@@ -34,7 +36,7 @@ def tab(name: str, *fields: str) -> tuple[str, dict[str, Any]]:
 
 
 @register(PoolUser, site=console)
-class PoolUserAdmin(UserOperations, PoolBoundAdmin):
+class PoolUserAdmin(UserOperations, BulkOperations, UserTransfer, PoolBoundAdmin):
     """Users: create, attributes, groups, passwords, disable, sign out everywhere; search by every attribute."""
 
     list_display = ("username", "email", "shown_status", "enabled", "user_pool", "created_at")
@@ -51,7 +53,11 @@ class PoolUserAdmin(UserOperations, PoolBoundAdmin):
     paginator = InfinitePaginator
     search_fields = ("username",)
     search_help_text = "A name, a sub, any attribute's value; or exactly: custom:tier=gold, email=ada@example.com"
-    actions = ("sign_out_selected", "disable_selected", "enable_selected")
+    actions = (
+        "enable_selected", "disable_selected", "sign_out_selected", "reset_selected", "add_to_group",
+        "remove_from_group", "delete_selected",
+    )  # fmt: skip
+    actions_list = ("import_users", "export_users")
     actions_detail = (
         "temporary_password",
         "sign_out",

@@ -47,6 +47,12 @@ def receive(pool: UserPool, file: BinaryIO, *, name: str, actor: str, format: st
     return job
 
 
+def job_name(file_name: str) -> str:
+    """Return the name of a file as the name of a job may be (JobName)."""
+    found = "".join(mark if mark.isascii() and (mark.isalnum() or mark in " _+=,.@-") else "-" for mark in file_name)
+    return found[:128] or "import"
+
+
 def unpacked(part: UserImportPart) -> list[Row]:
     """Return the rows of ``part``."""
     items = json.loads(zlib.decompress(base64.b64decode(part.payload)))

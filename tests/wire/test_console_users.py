@@ -270,7 +270,10 @@ def test_several_users_at_once(root: Client, pool: UserPool, name: str) -> None:
     users = [factories.make_user(pool, f"user{n}") for n in range(3)]
     signed_in(users[0])
     chosen = {"action": name, "_selected_action": [user.pk for user in users[:2]]}
-    assert root.post(LIST, chosen).status_code == 302
+    asked = root.post(LIST, chosen)
+    assert "2 users" in asked.content.decode()
+    assert SignInSession.objects.exists()
+    assert root.post(LIST, chosen | {"confirmed": "1"}).status_code == 302
     assert not SignInSession.objects.exists()
     assert AuditEvent.objects.count() == 2
     assert PoolUser.objects.get(pk=users[2].pk).signed_out_at is None

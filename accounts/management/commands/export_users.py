@@ -42,7 +42,7 @@ file that only its owner can read."""
                 raise CommandError(f"The pool has no group {group}.")
             users = users.filter(groups__group_name=group)
         hashes = options["with_password_hashes"]
-        changes = {"format": [None, format], "group": [None, group or ""], "with_hashes_in_it": [None, hashes]}
+        changes = {"format": [None, format], "group": [None, group or ""], "password_hashes": [None, hashes]}
         audit.record("export users", pool, changes, actor="export_users")
         found = lines(pool, users, format, hashes=hashes)
         if options["output"] is None:

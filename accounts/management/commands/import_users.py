@@ -12,7 +12,7 @@ from accounts.models.user_imports import ImportFormat, ImportStatus
 from accounts.poolfile.problems import Refused
 from accounts.userimport import work
 from accounts.userimport.export import report
-from accounts.userimport.receive import receive
+from accounts.userimport.receive import job_name, receive
 
 ACTOR = "import_users"
 SHOWN = 20
@@ -58,7 +58,7 @@ PasswordHash, Groups and Identities where you have them."""
     def received(self, pool: UserPool, path: Path, format: str) -> UserImportJob:
         try:
             with path.open("rb") as opened:
-                return receive(pool, opened, name=_name(path), actor=ACTOR, format=format)
+                return receive(pool, opened, name=job_name(path.name), actor=ACTOR, format=format)
         except OSError as error:
             raise CommandError(f"{path}: cannot be read: {error.strerror}.") from error
         except Refused as refused:
@@ -86,9 +86,3 @@ PasswordHash, Groups and Identities where you have them."""
             self.stdout.write(f"  {job.row_word.lower()} {one.line}: {one.username}: {one.reason}")
         if job.failed_users > SHOWN:
             self.stdout.write(f"  and {job.failed_users - SHOWN} more; --report FILE has them.")
-
-
-def _name(path: Path) -> str:
-    """Return the name of a file as the name of a job may be."""
-    found = "".join(mark if mark.isascii() and (mark.isalnum() or mark in " _+=,.@-") else "-" for mark in path.name)
-    return found[:128] or "import"
