@@ -90,7 +90,7 @@ def test_these_pages_fit_their_window_and_are_accessible(
     page.goto(f"{base}/add/?user_pool={place.pool.pk}")
     bad = {"name": "x.csv", "mimeType": "text/csv", "buffer": b"a,b\n"}
     page.get_by_label("File").set_input_files(bad)  # type: ignore[arg-type]
-    page.get_by_role("button", name="Upload").click()
+    press(page, "Upload")
     judge(page, f"bad-{scheme}-{width}")
     factories.make_group(place.pool, "staff")
     page.goto(f"{place.base}/accounts/pooluser/")
@@ -99,12 +99,17 @@ def test_these_pages_fit_their_window_and_are_accessible(
         page.goto(f"{place.base}/accounts/pooluser/")
         page.get_by_label("Select all objects on this page for an action").check()
         page.locator("select[name=action]").select_option(action)
-        page.get_by_role("button", name="Run").click()
+        press(page, "Run")
         judge(page, f"{action}-{scheme}-{width}")
     monkeypatch.setattr(user_bulk, "SECONDS", 0)
     page.route("**/continue.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
-    page.get_by_role("button", name="Delete users (2)").click()
+    press(page, "Delete users (2)")
     judge(page, f"going-on-{scheme}-{width}")
+
+
+def press(page: Page, name: str) -> None:
+    with page.expect_navigation():
+        page.get_by_role("button", name=name, exact=True).click()
 
 
 def judge(page: Page, name: str) -> None:

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import UserPool
@@ -191,7 +191,11 @@ def test_a_file_that_is_too_large_is_not_read(pool: UserPool, monkeypatch: pytes
         read_csv(EXAMPLE, pool)
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+@example("\\,")
+@example("ends\\")
+@example('\\"\n,""')
+@settings(max_examples=100, deadline=None)
+@given(st.text(st.sampled_from(',\\"\n\r=x') | st.characters(exclude_categories=["Cs"]), max_size=40))
 def test_what_is_written_is_read_again(value: str) -> None:
     """Whatever stands in an attribute, but for the white space around it, which Cognito cuts off."""
     pool = UserPool(id="eu-west-1_Test00001", name="test")
@@ -277,6 +281,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(max_examples=20, deadline=None)
 @given(st.lists(_VALUES, max_size=5), st.sampled_from([None, 2]))
 def test_an_array_of_anything_is_read_row_by_row(values: list[Any], indent: int | None) -> None:
     found = read_json(json.dumps(values, indent=indent))
