@@ -82,14 +82,14 @@ def check_header(columns: list[str], pool: UserPool) -> list[str]:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     problems = []
     if missing:
-        problems.append(f"columns are missing: {', '.join(missing)}.")
+        problems.append(f"Columns are missing: {', '.join(missing)}.")
     if unknown:
-        problems.append(f"the pool has no attribute for the columns {', '.join(unknown[:20]) or 'without a name'}.")
+        problems.append(f"The pool has no attribute for the columns {', '.join(unknown[:20]) or 'without a name'}.")
     if twice:
-        problems.append(f"columns stand there twice: {', '.join(twice[:20])}.")
+        problems.append(f"Columns stand there twice: {', '.join(twice[:20])}.")
     if problems:
         words = " ".join(problems)
-        raise Refused.at("", f"Line 1 is not the header of this pool: {words} Download the template and begin with it.")
+        raise Refused.at("", f"Line 1 is not the header of this pool. {words} Download the template and begin with it.")
     return columns
 
 

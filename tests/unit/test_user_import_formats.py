@@ -169,10 +169,10 @@ def test_a_hash_in_a_column_of_its_own_confirms_the_user(pool: UserPool) -> None
     [
         (b"", "The file is empty"),
         (b"\n \n", "The file is empty"),
-        (",".join(HEADER[:-1]).encode(), "columns are missing: cognito:username"),
+        (",".join(HEADER[:-1]).encode(), "Columns are missing: cognito:username"),
         (",".join([*HEADER, "custom:none"]).encode(), "no attribute for the columns custom:none"),
-        (",".join([*HEADER, "name"]).encode(), "columns stand there twice: name"),
-        (b"john;doe", "columns are missing"),
+        (",".join([*HEADER, "name"]).encode(), "Columns stand there twice: name"),
+        (b"john;doe", "Columns are missing"),
         (EXAMPLE.encode("utf-16"), "not UTF-8"),
         (EXAMPLE.encode() + b"\xff\xfe", "not UTF-8"),
         (b"PK\x03\x04\x00\x00\x00\x00\x99\x88", "not UTF-8"),

@@ -106,7 +106,6 @@ def test_the_pool_is_chosen_first_and_its_template_is_its_header(root: Client, p
         (b"\xff\xfe\x00", "", "not UTF-8"),
         (b"[{]", "", "not JSON"),
         (b"[]", "", "has no users"),
-        (b'{"Username": "ada"}', "<script>", "Letters, digits"),
     ],
 )
 def test_a_bad_file_is_refused_in_the_form(root: Client, pool: UserPool, content: bytes, name: str, words: str) -> None:
@@ -115,6 +114,12 @@ def test_a_bad_file_is_refused_in_the_form(root: Client, pool: UserPool, content
     assert words in body(answer)
     assert not UserImportJob.objects.exists()
     assert root.post(f"{LIST}add/?user_pool={pool.pk}", {}).status_code == 200
+
+
+def test_a_name_becomes_one_that_a_job_may_have(root: Client, pool: UserPool) -> None:
+    """JobName: [\\w\\s+=,.@-]+, at most 128; a script of the theme writes the name of the file there."""
+    assert upload(root, pool, [{"Username": "ada"}], "users (1) <é>.csv").status_code == 302
+    assert UserImportJob.objects.get().job_name == "users -1- ---.csv"
 
 
 def test_a_large_file_goes_by_the_disk_and_not_by_the_memory(root: Client, pool: UserPool, settings: Any) -> None:
