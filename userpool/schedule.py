@@ -1,11 +1,11 @@
-"""When the scheduled jobs run (CELERY_BEAT_SCHEDULE): in words, the task, the moments.
+"""When the scheduled jobs run (the setting CELERY_BEAT_SCHEDULE): in words, the task, the moments.
 
 Late, twice or on two machines at once: no job minds (accounts/jobs.py).
 """
 
 from celery.schedules import crontab
 
-CELERY_BEAT_SCHEDULE = {
+SCHEDULE = {
     "delete what has expired": {"task": "accounts.tasks.purge_expired", "schedule": crontab(minute=7)},
     "count events for the dashboard": {"task": "accounts.tasks.count_events", "schedule": crontab()},
     "delete sign-ins that nobody finished": {"task": "accounts.tasks.purge_paused_sign_ins", "schedule": crontab()},

@@ -15,7 +15,7 @@ from userpool.caches import caches
 from userpool.console_theme import UNFOLD  # noqa: F401 - a setting
 from userpool.env import Environment
 from userpool.log_settings import logging_at
-from userpool.schedule import CELERY_BEAT_SCHEDULE  # noqa: F401 - a setting
+from userpool.schedule import SCHEDULE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -198,6 +198,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = not REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # one log, in one form
 
 # --- people: operators are Django's users; the users of pools are accounts.PoolUser
