@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
 
 @register(Tags.security, deploy=True)
 def check_deployment(**_: Any) -> list[CheckMessage]:
@@ -76,6 +78,7 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
                 id="userpool.W010",
             )
         )
+    found += _of_mail()
     if not settings.REDIS_URL:
         found.append(
             Warning(
@@ -85,6 +88,34 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _of_mail() -> list[CheckMessage]:
+    if not settings.USERPOOL_MAIL_FROM:
+        return [
+            Warning(
+                "No mail: what needs an operator is told in the console and the log, and nowhere else.",
+                hint="Set EMAIL_URL and USERPOOL_MAIL_FROM, and try them: python manage.py send_test_mail ADDRESS",
+                id="userpool.W021",
+            )
+        ]
+    if not settings.EMAIL_HOST:
+        return [
+            Warning(
+                "EMAIL_URL names no mail server: mail is written down on this machine, and nobody gets it.",
+                hint="Set EMAIL_URL to smtp+tls://user:password@host:587 or smtp+ssl://user:password@host:465.",
+                id="userpool.W022",
+            )
+        ]
+    if not (settings.EMAIL_USE_TLS or settings.EMAIL_USE_SSL) and settings.EMAIL_HOST not in LOOPBACK:
+        return [
+            Warning(
+                "EMAIL_URL is smtp://: mail travels in clear, and so do the user and the password.",
+                hint="Use smtp+tls:// (STARTTLS) or smtp+ssl://; silence this where the server is next door.",
+                id="userpool.W023",
+            )
+        ]
+    return []
 
 
 @register()

@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts import retention
 from accounts.models import (
     AuthorizationCode,
+    OutgoingMail,
     RefreshToken,
     SigningKey,
     SignInRequest,
@@ -30,6 +31,7 @@ from accounts.models import (
 # Cognito's bound of AccessTokenValidity: no access token outlives its grant by more
 LONGEST_ACCESS_TOKEN = timedelta(hours=24)
 THROTTLE_IDLE = timedelta(days=1)
+MAIL_KEPT = timedelta(days=7)
 # so long a sign-out at a SAML provider still finds what was granted in a session (sessions.end_at_provider)
 SAML_SESSIONS_KEPT = timedelta(days=30)
 
@@ -48,6 +50,7 @@ def _useless(now: datetime) -> Iterator[QuerySet[Any]]:
         Q(blocked_until__isnull=True) | Q(blocked_until__lte=now), updated_at__lte=now - THROTTLE_IDLE
     )
     yield SigningKey.objects.filter(expires_at__lte=now)
+    yield OutgoingMail.objects.filter(next_attempt_at__isnull=True, created_at__lte=now - MAIL_KEPT)
     yield _paused(now)
 
 

@@ -55,7 +55,7 @@ def recorded(function: Callable[[], Any], lease: timedelta = LEASE) -> Callable[
     """Make a job of ``function``: it takes its turn, and what came of it is written down.
 
     What it returns is its result: a count, or counts by name. None when another worker has the turn. ``lease`` is how
-    long the turn lasts when its worker dies.
+    long a worker that was killed keeps the turn.
     """
     name = function.__name__
 

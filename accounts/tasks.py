@@ -2,13 +2,13 @@
 that each is on record and takes turns with others is accounts/jobs.py.
 """
 
-import functools
 import logging
 from datetime import timedelta
+from functools import partial
 
 from celery import current_app, shared_task
 
-from accounts import cleanup, event_counts, signing
+from accounts import cleanup, event_counts, mail, signing
 from accounts.jobs import recorded
 from accounts.models import UserPool
 from accounts.userimport import work
@@ -51,10 +51,23 @@ def count_events() -> int:
 
 
 @shared_task
-@functools.partial(recorded, lease=timedelta(minutes=3))  # it works for less than one at a time
+@partial(recorded, lease=timedelta(minutes=3))  # it works for less than one at a time
 def import_users() -> dict[str, int]:
     """Import the users of started import jobs, for a while, and return how many rows were decided."""
     found = work.run()
     if found["unfinished"] and not current_app.conf.task_always_eager:
         current_app.send_task(f"{__name__}.import_users", countdown=2)  # once this one has given its turn back
     return found
+
+
+@shared_task
+@partial(recorded, lease=mail.LEASE)
+def send_mail() -> dict[str, int]:
+    """Send the mail that is due and return the counts by outcome."""
+    return mail.send_due()
+
+
+@shared_task
+def send_one_mail(mail_id: int) -> None:
+    """Send a mail that was queued just now. A message that is lost is no harm: the job above sends what is due."""
+    mail.send_now(mail_id)

@@ -24,6 +24,8 @@ GOOD = {
     "DATABASE_URL": "postgres://userpool:secret@db.example.com:5432/userpool",
     "REDIS_URL": "redis://redis.example.com:6379/0",
     "USERPOOL_TRUSTED_PROXIES": "10.0.0.0/8",
+    "EMAIL_URL": "smtp+tls://userpool:secret@mail.example.com",
+    "USERPOOL_MAIL_FROM": "id@example.com",
 }
 
 
@@ -140,6 +142,9 @@ def test_a_good_deployment_passes_the_deployment_check(tmp_path: Path) -> None:
         ({"USERPOOL_DOMAIN_SUFFIX": "auth.example.com:8443"}, "userpool.E004", "the name only"),
         ({"USERPOOL_UPSTREAM_ALLOW_PRIVATE": "1"}, "userpool.E006", "USERPOOL_UPSTREAM_NETWORKS"),
         ({"DATABASE_URL": ""}, "userpool.W001", "PostgreSQL"),
+        ({"EMAIL_URL": "", "USERPOOL_MAIL_FROM": ""}, "userpool.W021", "send_test_mail"),
+        ({"EMAIL_URL": "file:///var/mail"}, "userpool.W022", "smtp+tls://user:password@host:587"),
+        ({"EMAIL_URL": "smtp://mail.example.com"}, "userpool.W023", "STARTTLS"),
         ({"REDIS_URL": ""}, "userpool.W002", "REDIS_URL"),
         ({"USERPOOL_TRUSTED_PROXIES": ""}, "userpool.W003", "USERPOOL_TRUSTED_PROXIES"),
         ({"SECRET_KEY": "short"}, "security.W009", "SECRET_KEY"),

@@ -15,5 +15,6 @@ SCHEDULE = {
         "schedule": crontab(minute="*/5"),
     },
     "read SAML metadata again": {"task": "federation.tasks.refresh_saml_metadata", "schedule": crontab(minute="*/10")},
+    "send mail that waits": {"task": "accounts.tasks.send_mail", "schedule": crontab()},
     "rotate signing keys": {"task": "accounts.tasks.rotate_signing_keys", "schedule": crontab(minute=37)},
 }

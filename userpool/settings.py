@@ -15,6 +15,7 @@ from userpool.caches import caches
 from userpool.console_theme import UNFOLD  # noqa: F401 - a setting
 from userpool.env import Environment
 from userpool.log_settings import logging_at
+from userpool.mail_url import read as read_mail
 from userpool.schedule import SCHEDULE
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -200,6 +201,13 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False  # one log, in one form
+
+# --- mail
+mail = read_mail(env, USERPOOL_DATA_DIR if USERPOOL_DEVELOPMENT else None)
+USERPOOL_MAIL_FROM, USERPOOL_ALERT_EMAILS, EMAIL_TIMEOUT = mail.sender, mail.alerts, mail.timeout
+EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = mail.server.backend, mail.server.host, mail.server.port
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = mail.server.user, mail.server.password
+EMAIL_USE_TLS, EMAIL_USE_SSL, EMAIL_FILE_PATH = mail.server.starttls, mail.server.tls, mail.server.folder
 
 # --- people: operators are Django's users; the users of pools are accounts.PoolUser
 AUTH_USER_MODEL = "accounts.Operator"

@@ -36,7 +36,13 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
             ("Audit trail", "history", "accounts.auditevent"),
         ),
     ),
-    ("Operation", (("Jobs", "schedule", "accounts.jobrun"),)),
+    (
+        "Operation",
+        (
+            ("Jobs", "schedule", "accounts.jobrun"),
+            ("Mail", "mail", "accounts.outgoingmail"),
+        ),
+    ),
     ("Operators", (("Operators", "badge", "accounts.operator"), ("Operator groups", "lock_person", "auth.group"))),
 )
 

@@ -28,14 +28,15 @@ APPS = ("accounts", "auth")
 SHOWN = (
     "userpool", "userpooldomain", "appclient", "appclientsecret", "identityprovider", "resourceserver", "pooluser",
     "group", "signingkey", "samlkey", "signinsession", "refreshtoken", "authevent", "auditevent", "operator",
-    "jobrun", "userimportjob",
+    "jobrun", "userimportjob", "outgoingmail",
 )  # fmt: skip
 NAMES = {("auth", "group"): "operator group", ("accounts", "operator"): "operator"}
 # the server writes these rows itself
 WITHOUT_USE = (
     "add_auditevent", "change_auditevent", "delete_auditevent", "change_signingkey", "add_signinsession",
     "change_signinsession", "add_refreshtoken", "delete_refreshtoken", "add_authevent", "change_authevent",
-    "delete_authevent", "add_jobrun", "delete_jobrun", "delete_userimportjob",
+    "delete_authevent", "add_jobrun", "delete_jobrun", "delete_userimportjob", "add_outgoingmail",
+    "delete_outgoingmail",
 )  # fmt: skip
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 
@@ -66,7 +67,8 @@ def ticks(field: Any, name: str) -> Any:
         "prepares the next one, change lets it take over, delete removes one; for client secrets, reveal shows and "
         "change replaces them; for sessions, delete ends them; for grants, change revokes them; "
         "for jobs, change runs one now; for user imports, add uploads a file of users of any kind, change starts and "
-        "stops it; export carries users away, and only with export password hashes their hashes.",
+        "stops it; export carries users away, and only with export password hashes their hashes; for outgoing mail, "
+        "change sends one again.",
     )
 
 

@@ -7,6 +7,7 @@ from accounts.models.documents import ProviderDocument
 from accounts.models.events import AuthEvent, EventCount
 from accounts.models.jobs import JobRun
 from accounts.models.keys import SigningKey
+from accounts.models.mail import OutgoingMail
 from accounts.models.operators import Operator
 from accounts.models.pools import ResourceServer, UserPool, UserPoolDomain
 from accounts.models.providers import IdentityProvider
@@ -30,6 +31,7 @@ __all__ = [
     "JobRun",
     "LinkedIdentity",
     "Operator",
+    "OutgoingMail",
     "PoolUser",
     "ProviderDocument",
     "RefreshToken",
