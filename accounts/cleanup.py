@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts import retention
 from accounts.models import (
+    Alert,
     AuthorizationCode,
     OutgoingMail,
     RefreshToken,
@@ -32,6 +33,7 @@ from accounts.models import (
 LONGEST_ACCESS_TOKEN = timedelta(hours=24)
 THROTTLE_IDLE = timedelta(days=1)
 MAIL_KEPT = timedelta(days=7)
+ALERTS_KEPT = timedelta(days=30)
 # so long a sign-out at a SAML provider still finds what was granted in a session (sessions.end_at_provider)
 SAML_SESSIONS_KEPT = timedelta(days=30)
 
@@ -51,6 +53,7 @@ def _useless(now: datetime) -> Iterator[QuerySet[Any]]:
     )
     yield SigningKey.objects.filter(expires_at__lte=now)
     yield OutgoingMail.objects.filter(next_attempt_at__isnull=True, created_at__lte=now - MAIL_KEPT)
+    yield Alert.objects.filter(over_at__lte=now - ALERTS_KEPT)
     yield _paused(now)
 
 

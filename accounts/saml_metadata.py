@@ -41,6 +41,11 @@ class Summary:
     valid_until: datetime | None
     wants_signed_requests: bool
 
+    @property
+    def last_day(self) -> datetime:
+        """When the last of its certificates expires."""
+        return max(certificate.not_after for certificate in self.certificates)
+
     def expired(self, now: datetime) -> bool:
         """Whether none of its certificates is valid any more."""
         return all(certificate.expired(now) for certificate in self.certificates)

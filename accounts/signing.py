@@ -10,6 +10,7 @@ Two keys a pool, one for ID tokens and one for access tokens, as Cognito (federa
 import base64
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -134,12 +135,26 @@ def rotate(pool: UserPool, *, at_once: bool = False, withdraw: bool = False) -> 
     return made
 
 
+def due() -> Iterator[tuple[UserPool, str]]:
+    """Yield each pool and token use whose successor is due: until the job comes by, or for longer if it fails."""
+    now = timezone.now()
+    open_ended = SigningKey.objects.filter(not_after__isnull=True).only("user_pool", "token_use", "alg", "not_before")
+    newest = {(key.user_pool_id, key.token_use): key for key in open_ended.iterator()}
+    for pool in UserPool.objects.iterator():
+        for token_use in TokenUse.values:
+            if _succeeds(pool, newest.get((pool.pk, token_use)), now):
+                yield pool, token_use
+
+
 def _newest(pool: UserPool, token_use: str) -> SigningKey | None:
     return SigningKey.objects.filter(user_pool=pool, token_use=token_use, not_after__isnull=True).first()
 
 
 def _due(pool: UserPool, token_use: str, now: datetime) -> bool:
-    newest = _newest(pool, token_use)
+    return _succeeds(pool, _newest(pool, token_use), now)
+
+
+def _succeeds(pool: UserPool, newest: SigningKey | None, now: datetime) -> bool:
     if newest is None or newest.alg != pool.signing_algorithm:
         return True
     return pool.key_rotation_days > 0 and newest.not_before + timedelta(days=pool.key_rotation_days) <= now

@@ -8,7 +8,7 @@ from functools import partial
 
 from celery import current_app, shared_task
 
-from accounts import cleanup, event_counts, mail, signing
+from accounts import alerts, cleanup, event_counts, mail, signing
 from accounts.jobs import recorded
 from accounts.models import UserPool
 from accounts.userimport import work
@@ -71,3 +71,10 @@ def send_mail() -> dict[str, int]:
 def send_one_mail(mail_id: int) -> None:
     """Send a mail that was queued just now. A message that is lost is no harm: the job above sends what is due."""
     mail.send_now(mail_id)
+
+
+@shared_task
+@recorded
+def alert_operators() -> dict[str, int]:
+    """Tell operators what appeared, got worse or is over, and return the counts."""
+    return alerts.tell()

@@ -16,5 +16,6 @@ SCHEDULE = {
     },
     "read SAML metadata again": {"task": "federation.tasks.refresh_saml_metadata", "schedule": crontab(minute="*/10")},
     "send mail that waits": {"task": "accounts.tasks.send_mail", "schedule": crontab()},
+    "tell operators what needs them": {"task": "accounts.tasks.alert_operators", "schedule": crontab(minute="*/10")},
     "rotate signing keys": {"task": "accounts.tasks.rotate_signing_keys", "schedule": crontab(minute=37)},
 }

@@ -39,6 +39,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "Operation",
         (
+            ("Alerts", "notifications", "accounts.alert"),
             ("Jobs", "schedule", "accounts.jobrun"),
             ("Mail", "mail", "accounts.outgoingmail"),
         ),

@@ -28,7 +28,7 @@ APPS = ("accounts", "auth")
 SHOWN = (
     "userpool", "userpooldomain", "appclient", "appclientsecret", "identityprovider", "resourceserver", "pooluser",
     "group", "signingkey", "samlkey", "signinsession", "refreshtoken", "authevent", "auditevent", "operator",
-    "jobrun", "userimportjob", "outgoingmail",
+    "jobrun", "userimportjob", "outgoingmail", "alert",
 )  # fmt: skip
 NAMES = {("auth", "group"): "operator group", ("accounts", "operator"): "operator"}
 # the server writes these rows itself
@@ -36,7 +36,7 @@ WITHOUT_USE = (
     "add_auditevent", "change_auditevent", "delete_auditevent", "change_signingkey", "add_signinsession",
     "change_signinsession", "add_refreshtoken", "delete_refreshtoken", "add_authevent", "change_authevent",
     "delete_authevent", "add_jobrun", "delete_jobrun", "delete_userimportjob", "add_outgoingmail",
-    "delete_outgoingmail",
+    "delete_outgoingmail", "add_alert", "change_alert", "delete_alert",
 )  # fmt: skip
 RIGHTS = ("is_superuser", "groups", "user_permissions")
 
@@ -79,11 +79,20 @@ class OperatorAdmin(UserAdmin, ConsoleAdmin):  # type: ignore[misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "first_name", "last_name", "is_active", "is_superuser", "last_login")
-    list_filter = ("is_active", "is_superuser", "groups")
+    list_display = (
+        "username",
+        "email",
+        "first_name",
+        "last_name",
+        "is_active",
+        "is_superuser",
+        "receives_alerts",
+        "last_login",
+    )
+    list_filter = ("is_active", "is_superuser", "receives_alerts", "groups")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Person", {"fields": ("first_name", "last_name", "email", "receives_alerts")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )

@@ -2,6 +2,7 @@
 
 from accounts.admin import (
     activity,
+    alerts,
     audit,
     clients,
     event_export,
@@ -22,6 +23,7 @@ from accounts.admin.site import console
 
 __all__ = [
     "activity",
+    "alerts",
     "audit",
     "clients",
     "console",

@@ -1,5 +1,6 @@
 """All tables. Every row but an Operator's belongs to one user pool."""
 
+from accounts.models.alerts import Alert
 from accounts.models.audit import AuditEvent
 from accounts.models.clients import AppClient, AppClientSecret
 from accounts.models.codes import AuthorizationCode
@@ -19,6 +20,7 @@ from accounts.models.user_imports import UserImportJob, UserImportPart, UserImpo
 from accounts.models.users import FormerIdentity, Group, LinkedIdentity, PoolUser, SignInAlias
 
 __all__ = [
+    "Alert",
     "AppClient",
     "AppClientSecret",
     "AuditEvent",

@@ -17,7 +17,18 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from accounts import jobs, saml_keys
-from accounts.models import AppClient, AuthEvent, IdentityProvider, JobRun, PoolUser, ProviderDocument, UserPool
+from accounts.findings import Severity
+from accounts.models import (
+    Alert,
+    AppClient,
+    AuthEvent,
+    IdentityProvider,
+    JobRun,
+    OutgoingMail,
+    PoolUser,
+    ProviderDocument,
+    UserPool,
+)
 from accounts.models.events import Outcome
 from tests import console, factories, needs
 from tests.browser import axe
@@ -352,7 +363,34 @@ def pages(place: Place) -> list[str]:
         f"{place.base}/accounts/jobrun/",
         place.page(job),
         place.page(job, "run_now"),
+        *mail_pages(place),
     ]
+
+
+def mail_pages(place: Place) -> list[str]:
+    """Mail in every state, and alerts of every severity, with long names."""
+    now = timezone.now()
+    states: list[dict[str, Any]] = [
+        {"next_attempt_at": now},
+        {"attempts": 1, "sent_at": now},
+        {"attempts": 3, "next_attempt_at": now, "failure": "SMTPDataError 452"},
+        {"attempts": 1, "given_up_at": now, "failure": "SMTPRecipientsRefused 550"},
+    ]
+    for number, values in enumerate(states):
+        mail = OutgoingMail.objects.create(
+            kind="alert", recipient=f"opal@{'a-long-name.' * 4}example.test", user_pool=place.pool, created_at=now,
+            subject=f"[Userpool] The last signing certificate of provider {'Partner' * 4} expires on 2026-12-01.",
+            message_id=f"<{number}.{'0123456789' * 6}@example.test>", retry_until=now, text="...", **values,
+        )  # fmt: skip
+    for severity in Severity:
+        alert = Alert.objects.create(
+            key=f"certificates:pool:{place.pool.pk}:{severity.name}", severity=severity, since=now, told_at=now,
+            words=f"The certificate of pool {'Acme' * 10} that signs requests (SAML) expires on 2026-12-01.",
+            mend="Prepare the next one, let providers register it, then let it take over.", user_pool=place.pool,
+            over_at=now if severity == Severity.WARNING else None,
+        )  # fmt: skip
+    listed = [f"{place.base}/accounts/outgoingmail/", f"{place.base}/accounts/alert/"]
+    return [*listed, place.page(mail), place.page(mail, "send_again"), place.page(alert)]
 
 
 # the theme's own: two scrolling regions of one name, a search button of 18 pixels, a column of delete buttons

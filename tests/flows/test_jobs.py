@@ -81,6 +81,7 @@ def eventually(deployment: Deployment, *names: str) -> dict[str, dict[str, Any]]
 
 def test_two_workers_do_every_job_of_the_schedule(journeys: Deployment, redis_url: str) -> None:
     tasks = [
+        "accounts.tasks.alert_operators",
         "accounts.tasks.send_mail",
         "accounts.tasks.purge_expired",
         "accounts.tasks.purge_paused_sign_ins",

@@ -130,6 +130,7 @@ def test_the_limit_bounds_a_run_and_batches_add_up(app_client: AppClient, user: 
         make_grant(app_client, user, expires_at=now - 2 * DAY)
         make_grant(app_client, user, revoked_at=now - 2 * DAY)
     assert cleanup.purge_expired(batch=2, limit=5) == {
+        "Alert": 0,
         "AuthorizationCode": 5,
         "OutgoingMail": 0,
         "RefreshToken": 5,
@@ -160,6 +161,7 @@ def test_every_scheduled_job_is_a_task_that_exists() -> None:
     assert scheduled == {
         "accounts.tasks.count_events",
         "accounts.tasks.import_users",
+        "accounts.tasks.alert_operators",
         "accounts.tasks.send_mail",
         "accounts.tasks.purge_expired",
         "accounts.tasks.purge_paused_sign_ins",

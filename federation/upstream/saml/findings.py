@@ -54,7 +54,7 @@ def _validity(found: Summary) -> Iterator[Finding]:
         yield Finding("Valid until", words, Verdict.NOTE)
     over = sum(each.expired(now) for each in found.certificates)
     soon = [each for each in found.certificates if each.expires_soon(now)]
-    last = max(each.not_after for each in found.certificates)
+    last = found.last_day
     if over == len(found.certificates):
         words = f"Every signing certificate has expired, the last on {last:%Y-%m-%d}. Ask the provider for a new one."
         yield Finding("Certificates", words, Verdict.BAD)
