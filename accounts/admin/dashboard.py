@@ -1,4 +1,4 @@
-"""The first page of the console: numbers, sign-ins and refusals over time, what was refused most, the latest changes.
+"""The first page of the console: what needs somebody, sign-ins and refusals over time, the latest changes.
 
 The chart is SVG that the server draws; the same numbers stand in a table under it, for whoever hears the page.
 """
@@ -13,15 +13,17 @@ from django.http import HttpRequest
 from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 
-from accounts import activity, event_words
+from accounts import activity, event_words, findings
 from accounts.activity import SPANS, Activity
 from accounts.admin.navigation import may_see
-from accounts.models import AppClient, AuditEvent, IdentityProvider, PoolUser, UserPool
+from accounts.findings import Severity
+from accounts.models import Alert, AppClient, AuditEvent, IdentityProvider, PoolUser, UserPool
 from accounts.models.events import EventType
 
 COUNTS_AGE = 60
 LATEST = 10
 POOLS_OFFERED = 200
+KINDS = {Severity.URGENT: "bad", Severity.WARNING: "bad", Severity.NOTE: "note"}
 WIDTH, HEIGHT = 720, 160
 """The chart's units; it is as wide as its card."""
 
@@ -43,6 +45,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         )
         if may(str(model._meta.model_name))
     ]
+    if may("alert"):
+        context["attention"] = _attention(request.GET.get("pool", "")[:55])
     if may("authevent"):
         context["activity"] = _activity(request)
     if may("userpool"):
@@ -50,6 +54,23 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if may("auditevent"):
         context["events"] = AuditEvent.objects.all()[:LATEST]
     return context
+
+
+def _attention(pool: str) -> dict[str, Any]:
+    """Return what stands, the most urgent first. Jobs are looked at now: if none ran, nobody wrote it down."""
+    late = [
+        Alert(severity=one.severity, words=one.words, mend=one.mend) for one in findings.of_jobs() if not one.patience
+    ]
+    rows = Alert.objects.filter(over_at__isnull=True).exclude(key__startswith="jobs:").select_related("user_pool")
+    if pool:
+        rows = rows.filter(user_pool=pool)
+    found = [*late, *rows.order_by("-severity", "-since")[: LATEST + 1]]
+    found.sort(key=lambda one: -one.severity)
+    shown = [
+        {"row": one, "kind": KINDS[Severity(one.severity)], "word": Severity(one.severity).name.lower()}
+        for one in found
+    ]
+    return {"rows": shown[:LATEST], "more": len(shown) > LATEST}
 
 
 def _count(model: Any) -> int:

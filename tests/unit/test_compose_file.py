@@ -120,8 +120,7 @@ def test_migrations_wait_for_the_database_and_for_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_every_setting_is_one_that_the_settings_know(name: str) -> None:
-    mail = {"EMAIL_URL", "USERPOOL_MAIL_FROM"}  # what mails are sent by and from
-    known = {*settings.env.names, *(f"{setting}_FILE" for setting in settings.env.names), *mail}
+    known = {*settings.env.names, *(f"{setting}_FILE" for setting in settings.env.names)}
     assert set(OWN[name]["environment"]) <= known
 
 

@@ -14,8 +14,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import activity, events, tasks
-from accounts.models import AppClient, AuditEvent, AuthEvent, EventCount, PoolUser, UserPool
+from accounts import activity, events, jobs, tasks
+from accounts.models import Alert, AppClient, AuditEvent, AuthEvent, EventCount, JobRun, PoolUser, UserPool
 from accounts.models.events import EventType, Outcome
 from tests import console, factories
 from tests.wire.helpers import ask, query_of
@@ -131,6 +131,35 @@ def test_who_may_not_see_events_sees_none_of_them_counted(pool: UserPool, user: 
     assert "console-chart" not in page
     assert looker.get("/admin/request/").status_code == 403
     assert "/admin/request/" not in page
+
+
+# --- what needs somebody
+
+
+def alert(words: str, pool: UserPool | None = None, **values: Any) -> None:
+    Alert.objects.create(
+        **{"key": words, "severity": 2, "words": words, "mend": "Mend it.", "since": NOON, "user_pool": pool} | values
+    )
+
+
+def test_what_needs_somebody_is_shown_the_most_urgent_first_and_what_is_over_is_not(
+    root: Client, pool: UserPool
+) -> None:
+    jobs.ensure_rows()
+    JobRun.objects.update(started_at=timezone.now(), succeeded_at=timezone.now())
+    assert "Nothing. Jobs run, keys and certificates last" in text_of(root, "/admin/")
+    alert("A warning.", pool)
+    alert("Something urgent.", severity=3)
+    alert("It was mended.", over_at=NOON)
+    page = text_of(root, "/admin/")
+    assert page.index("Something urgent.") < page.index("A warning.")
+    assert "It was mended." not in page
+    JobRun.objects.filter(name="purge_expired").update(failure="OSError")
+    assert 'The job "delete what has expired" failed: OSError.' in text_of(root, "/admin/")
+    assert "Something urgent." not in text_of(root, f"/admin/?pool={pool.pk}")
+    assert "Needs attention" not in text_of(
+        console.browser(console.operator("view_userpool", name="looker")), "/admin/"
+    )
 
 
 # --- why was it refused?
