@@ -97,7 +97,14 @@ def in_form(response: HttpResponse, redirect_uri: str = factories.CALLBACK) -> d
 
 
 def on_error_page(browser: Client, response: HttpResponse) -> str:
-    """Follow a refusal to the hosted error page and return its code; it never leaves for the app (W 3.6)."""
+    """Follow a refusal to the hosted error page and return its code; it never leaves for the app (W 3.6).
+
+    What is too large is told at once, on the same page.
+    """
+    if response.status_code in (413, 414):
+        assert "Location" not in response
+        assert b"<code>too_large</code>" in response.content
+        return "too_large"
     assert response.status_code == 302, (response.status_code, response.content[:500])
     parts = urlsplit(response["Location"])
     assert (parts.scheme, parts.netloc, parts.path) == ("", "", "/error")

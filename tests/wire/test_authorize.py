@@ -143,7 +143,6 @@ def test_a_repeated_client_id_or_redirect_uri_proves_nothing(
         "client_id=%C3%28",
         "state=%00",
         "state=a%00b",
-        "x=" + "y" * 20_000,
         "&".join(f"p{n}=1" for n in range(100)),
     ],
     ids=lambda query: query[:12],

@@ -122,7 +122,7 @@ def test_other_defects_go_to_the_app(http: Client, app_client: AppClient, change
     assert "error" in sent_to_app(posted)
 
 
-@pytest.mark.parametrize("query", ["", "%ff", "x=%00", "client_id=a&client_id=b", "x=" + "y" * 20_000])
+@pytest.mark.parametrize("query", ["", "%ff", "x=%00", "client_id=a&client_id=b"])
 def test_what_cannot_be_read_ends_on_the_error_page(http: Client, pool: UserPool, query: str) -> None:
     on_error_page(http, http.get("/login?" + query))
 

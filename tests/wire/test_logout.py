@@ -175,7 +175,7 @@ def test_a_repeated_parameter_is_an_error(http: Client, app_client: AppClient, n
     on_error_page(http, http.get("/logout?" + urlencode([*query.items(), (name, query[name])])))
 
 
-@pytest.mark.parametrize("query", ["", "&&", "%ff=%ff", "logout_uri=%00", "x=" + "y" * 20_000])
+@pytest.mark.parametrize("query", ["", "&&", "%ff=%ff", "logout_uri=%00"])
 def test_what_cannot_be_read_is_an_error(http: Client, pool: UserPool, query: str) -> None:
     on_error_page(http, http.get("/logout?" + query))
 
