@@ -90,6 +90,18 @@ def test_every_setting_stands_in_the_readme_and_the_readme_names_no_other(tmp_pa
         ({"USERPOOL_UPSTREAM_CONCURRENCY": "0"}, "USERPOOL_UPSTREAM_CONCURRENCY", "at least 1"),
         ({"USERPOOL_METRICS_TOKEN": "short"}, "USERPOOL_METRICS_TOKEN", "at least 32 random characters"),
         ({"USERPOOL_RATE_LIMIT_POOL": "-1"}, "USERPOOL_RATE_LIMIT_POOL", "leave it out for 500"),
+        ({"USERPOOL_ISSUER_BASE_URL": "https://[id.example.com"}, "USERPOOL_ISSUER_BASE_URL", "give an absolute URL"),
+        ({"USERPOOL_ISSUER_BASE_URL": "https://id.example.com:no"}, "USERPOOL_ISSUER_BASE_URL", "give an absolute URL"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL", "postgres://user:password@host"),
+        ({"DATABASE_URL": "mysql://userpool:p4ss@db/userpool"}, "DATABASE_URL", "postgres://user:password@host"),
+        ({"DATABASE_URL": "postgres://userpool:p4ss#word@db:5432/userpool"}, "DATABASE_URL", "percent-encoded"),
+        (
+            {"DATABASE_URL": "postgres://userpool:p4ss@db:port/userpool"},
+            "DATABASE_URL",
+            "postgres://user:password@host",
+        ),
+        ({"REDIS_URL": "redis.example.com"}, "REDIS_URL", "redis://host:6379/0"),
+        ({"USERPOOL_LOG_LEVEL": "loud"}, "USERPOOL_LOG_LEVEL", "Use one of DEBUG, INFO"),
         ({"USERPOOL_DEVELOPMENT": "maybe"}, "USERPOOL_DEVELOPMENT", "Use 1 or 0"),
         ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/nowhere/at/all"}, "SECRET_KEY", "at least 50 random characters"),
     ],
@@ -100,6 +112,8 @@ def test_production_refuses_to_start_and_says_what_to_do(
     result = manage(tmp_path, "check", **GOOD | changes)
     assert result.returncode != 0
     assert any(line.startswith(f"- {name}") and mend in line for line in result.stderr.splitlines()), result.stderr
+    assert "Traceback" not in result.stderr
+    assert "p4ss" not in result.stderr
 
 
 def test_a_bare_environment_is_told_everything_that_is_missing_at_once(tmp_path: Path) -> None:

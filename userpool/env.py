@@ -8,7 +8,10 @@ reported in one message by ``verify``, each line with its mend.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
@@ -21,11 +24,14 @@ class Environment:
         self._source = source
         self.names: list[str] = []
         self.problems: list[str] = []
+        self.files: dict[str, str] = {}
+        """The files that values came from, by setting."""
 
     def text(self, name: str, default: str = "") -> str:
         self.names.append(name)
         path = self._source.get(f"{name}_FILE")
         if path and name not in self._source:
+            self.files[name] = path
             try:
                 return Path(path).read_text(encoding="utf-8").strip()
             except OSError as error:
@@ -51,6 +57,24 @@ class Environment:
             self.problems.append(f"{name}: {value!r} is neither yes nor no. Use 1 or 0.")
         return value in TRUE
 
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(name, default).upper()
+        if value in allowed:
+            return value
+        self.problems.append(f"{name}: {value!r} is not known. Use one of {', '.join(allowed)}.")
+        return default
+
+    def database(self, name: str, url: str) -> dict[str, Any]:
+        """Return Django's form of ``url``. A problem does not repeat it: it holds a password."""
+        mend = "give postgres://user:password@host:5432/name, with what is special in a part percent-encoded."
+        try:
+            found: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=None))
+        except ValueError:
+            found = {"ENGINE": ""}
+        if found["ENGINE"].rpartition(".")[2] not in ("postgresql", "sqlite3"):
+            self.problems.append(f"{name}: {mend}")
+        return found
+
     def require(self, name: str, value: object, mend: str) -> None:
         """Note a problem when ``value`` is empty; ``mend`` says in words what to do."""
         if not value:
@@ -59,3 +83,13 @@ class Environment:
     def verify(self) -> None:
         if self.problems:
             raise ImproperlyConfigured("Userpool cannot start:\n" + "\n".join(f"- {line}" for line in self.problems))
+
+
+def split(url: str) -> SplitResult:
+    """Return the parts of ``url``; empty ones for what no client could call."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # read when it is asked for, and not before
+    except ValueError:
+        return urlsplit("")
+    return parts

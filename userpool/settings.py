@@ -7,13 +7,10 @@ import secrets
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
-
-import dj_database_url
 
 from userpool.caches import caches
 from userpool.console_theme import UNFOLD  # noqa: F401 - a setting
-from userpool.env import Environment
+from userpool.env import Environment, split
 from userpool.log_settings import logging_at
 from userpool.mail_url import read as read_mail
 from userpool.schedule import SCHEDULE
@@ -66,7 +63,7 @@ env.require(
 USERPOOL_ISSUER_BASE_URL = env.text(
     "USERPOOL_ISSUER_BASE_URL", "http://localhost:8000" if USERPOOL_DEVELOPMENT else ""
 ).rstrip("/")
-issuer = urlsplit(USERPOOL_ISSUER_BASE_URL)
+issuer = split(USERPOOL_ISSUER_BASE_URL)
 if not issuer.hostname or issuer.scheme not in ("http", "https") or issuer.query or issuer.fragment:
     env.problems.append("USERPOOL_ISSUER_BASE_URL: give an absolute URL such as https://id.example.com.")
 elif issuer.path:
@@ -175,7 +172,7 @@ APPEND_SLASH = False
 health_checks = env.flag("DATABASE_HEALTH_CHECKS")
 DATABASE_PREPARED_STATEMENTS = env.flag("DATABASE_PREPARED_STATEMENTS", default=True)
 DATABASE_URL = env.text("DATABASE_URL") or f"sqlite:///{USERPOOL_DATA_DIR / 'userpool.sqlite3'}"
-DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=None)}
+DATABASES = {"default": env.database("DATABASE_URL", DATABASE_URL)}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     USERPOOL_DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     DATABASES["default"]["OPTIONS"] = {
@@ -193,6 +190,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 REDIS_URL = env.text("REDIS_URL")
+if REDIS_URL and split(REDIS_URL).scheme not in ("redis", "rediss", "unix"):
+    env.problems.append("REDIS_URL: give redis://host:6379/0, or rediss:// for TLS.")
 CACHES = caches(REDIS_URL)
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_IGNORE_RESULT = True
@@ -268,9 +267,11 @@ STORAGES = {
     },
 }
 
-LOGGING = logging_at(env.text("USERPOOL_LOG_LEVEL", "INFO").upper())
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LOGGING = logging_at(env.choice("USERPOOL_LOG_LEVEL", "INFO", LOG_LEVELS))
 
 LANGUAGE_CODE = "en"
 USE_I18N = True
 
+USERPOOL_SECRET_FILES = env.files  # for manage.py doctor, which looks at who may read them
 env.verify()
