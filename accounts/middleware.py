@@ -29,6 +29,8 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 # served on every host: a load balancer asks by address
 HOSTLESS_PATHS = ("/healthz", "/readyz", "/metrics")
+PEER = "userpool.peer"
+"""Where ``request.META`` keeps the address of the connection itself, which may be a proxy's."""
 
 # What Cognito sends with every response of its domain (userInfo page; W 1.3), spelling and all.
 UNCACHED = {
@@ -60,6 +62,7 @@ class RequestMiddleware:
         if settings.HTTPS:
             # one deployment has one scheme; behind a proxy that ends TLS the socket does not know it
             request.META["wsgi.url_scheme"] = "https"
+        request.META[PEER] = request.META.get("REMOTE_ADDR", "")
         address = client_address(request)
         request.META["REMOTE_ADDR"] = address
         tracing.set_address(address)

@@ -13,6 +13,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from accounts.doctor import probe
+from accounts.middleware import PEER
 from accounts.models import SigningKey
 
 KEPT = 1.0  # seconds for which an answer is given again: anybody may ask, as often as they like
@@ -21,7 +23,9 @@ _migrated = False
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Say that the process answers."""
+    """Say that the process answers; to the doctor (accounts/doctor/probe.py), what it saw of the request."""
+    if seen := probe.seen(request, request.META.get(PEER, "")):
+        return _plain(JsonResponse(seen))
     return _plain(HttpResponse("ok\n", content_type="text/plain; charset=utf-8"))
 
 

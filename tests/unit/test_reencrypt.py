@@ -13,8 +13,7 @@ from django.db import connection
 from jwcrypto.common import base64url_decode
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from accounts.fields import EncryptedTextField, encryption_keys, seal
-from accounts.management.commands.reencrypt import encrypted_fields
+from accounts.fields import EncryptedTextField, encrypted_fields, encryption_keys, seal
 from accounts.models import AppClient, AppClientSecret, IdentityProvider, SigningKey, UserPool
 from tests import factories
 

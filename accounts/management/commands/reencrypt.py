@@ -3,10 +3,8 @@
 To rotate the encryption key: put a new one first in the list, restart, run this, then take the old one out.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
@@ -14,7 +12,7 @@ from django.db.models import Model, TextField, Value
 from django.db.models.functions import Cast
 from jwcrypto.common import JWException
 
-from accounts.fields import EncryptedTextField, seal, sealed_with_newest, unseal
+from accounts.fields import encrypted_fields, seal, sealed_with_newest, unseal
 
 BATCH = 500
 
@@ -45,14 +43,6 @@ class Command(BaseCommand):
                 f"{unreadable} values were sealed with keys that USERPOOL_ENCRYPTION_KEYS does not list, or damaged. "
                 "Add the missing key to the end of the list and run this again."
             )
-
-
-def encrypted_fields() -> Iterator[tuple[type[Model], str]]:
-    """Yield each encrypted field of each model of the project."""
-    for model in apps.get_models():
-        for field in model._meta.concrete_fields:
-            if isinstance(field, EncryptedTextField):
-                yield model, field.name
 
 
 def reencrypt(model: type[Model], field: str, batch: int, dry_run: bool = False) -> tuple[int, int, int]:
