@@ -66,6 +66,8 @@ _TOKENS = {
     "refresh_token_unknown": "There is no such refresh token of this client: made up, another client's, or expired "
     "long ago.",
     "refresh_token_over": "The refresh token has expired or was revoked, or its user was signed out or disabled.",
+    "refresh_key_gone": "A refresh token came again within its grace, and the encryption key that led from it to its "
+    "successor is not listed any more: USERPOOL_ENCRYPTION_KEYS was changed too quickly. The successor is good.",
     "refresh_token_reused": "A refresh token came again after it was replaced and its grace was over: the app kept an "
     "old one, or somebody holds a copy. The whole grant is revoked, and the user signs in again.",
     "revoked_by_client": "The app revoked the grant, as it does when its user signs out.",

@@ -52,8 +52,14 @@ class PresentedToken:
     """Whether the grant lives: not revoked, not expired, its user enabled and not signed out since."""
     current: bool
     """Whether it is the token that the row holds now."""
+    in_grace: bool
+    """Whether it was rotated away so lately that it may be a retry."""
     replaced_by: str = field(repr=False)
-    """The current token, when this one was rotated away and its retry grace lasts; else empty."""
+    """The current token, when this one is in its grace; else empty.
+
+    Empty too when the key that the successor was computed under is not listed any more. Then nobody can be served,
+    and nothing shows that somebody holds a copy.
+    """
     reused: bool
     """Whether it was rotated away for good: somebody holds a copy (RFC 9700 4.14.2)."""
     salt: str = field(repr=False)
@@ -144,17 +150,17 @@ class RefreshToken(models.Model):
         retired = [(str(known), float(at)) for known, at in json_value(retired_json)]
         presented = opaque.digest(token)
         current = bool(digest) and hmac.compare_digest(presented, digest)
-        replaced_by = ""
-        if not current:
-            earliest = now.timestamp() - app_client.retry_grace_period_seconds
-            replaced_by = _successor_in_grace(token, presented, salt, digest, retired, earliest)
+        earliest = now.timestamp() - app_client.retry_grace_period_seconds
+        in_grace = not current and any(known == presented and at > earliest for known, at in retired)
+        replaced_by = _current_after(token, presented, salt, digest, retired) if in_grace else ""
         return PresentedToken(
             pk=pk,
             grant=Grant(Subject.from_row(row[14:]), scope, since, origin_jti, event_id, "", resource),
             live=live,
             current=current,
+            in_grace=in_grace,
             replaced_by=replaced_by,
-            reused=not current and not replaced_by and rotated_at is not None,
+            reused=not current and not in_grace and rotated_at is not None,
             salt=salt,
             retired=retired,
         )
@@ -208,13 +214,9 @@ def _successor(key: bytes, token: str, salt: str) -> str:
     return f"{token.partition('.')[0]}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-def _successor_in_grace(
-    token: str, presented: str, salt: str, current: str, retired: list[tuple[str, float]], earliest: float
-) -> str:
-    """Walk from a retired token to the current one; empty when it is not retired, or retired before ``earliest``."""
+def _current_after(token: str, presented: str, salt: str, current: str, retired: list[tuple[str, float]]) -> str:
+    """Walk from a retired token to the current one; empty when no listed key leads there."""
     chain = [known for known, _ in retired]
-    if presented not in chain or retired[chain.index(presented)][1] <= earliest:
-        return ""
     for following in [*chain[chain.index(presented) + 1 :], current]:
         candidates = [_successor(key, token, salt) for key in settings.USERPOOL_ENCRYPTION_KEYS]
         token = next((candidate for candidate in candidates if opaque.digest(candidate) == following), "")

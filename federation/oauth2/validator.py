@@ -210,8 +210,10 @@ class PoolValidator(OAuth2Validator):
         if presented.reused:
             metrics.grants_revoked("refresh_token_reused", RefreshToken.revoke(pk=presented.pk))
             return self._refuse("refresh_token_reused")
-        if not presented.live or not (presented.current or presented.replaced_by):
+        if not presented.live:
             return self._refuse("refresh_token_over")
+        if not (presented.current or presented.replaced_by):
+            return self._refuse("refresh_key_gone" if presented.in_grace else "refresh_token_over")
         self.refresh_token = self.refresh_token or presented.replaced_by
         self.grant = presented.grant
         request.user = presented.grant.subject

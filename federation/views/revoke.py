@@ -43,7 +43,7 @@ def _revoke(pool: UserPool, client: AppClient, token: str) -> None:
     """Revoke what ``token`` stands for, if it is ``client``'s; raise UnsupportedTokenType as the dialect has it."""
     presented = RefreshToken.present(token, client)
     if presented is not None:
-        if (presented.current or presented.replaced_by or presented.reused) and RefreshToken.revoke(pk=presented.pk):
+        if (presented.current or presented.in_grace or presented.reused) and RefreshToken.revoke(pk=presented.pk):
             _record(pool, client, presented.grant.subject.pk)
         return
     if not tokens.looks_signed(token):
