@@ -24,9 +24,9 @@ class ActionFilter(SimpleListFilter):
     NAMES = (
         "create", "change", "delete", "show secret", "add secret", "replace secrets", "delete secret", "rotate keys",
         "withdraw keys", "set temporary password", "set password", "disable", "enable", "sign out everywhere",
-        "reset password", "change groups", "link identity", "unlink identity", "end session", "revoke grant",
-        "lock out", "create user import", "start user import", "stop user import", "end user import", "export users",
-        "export events",
+        "sign out everybody", "reset password", "change groups", "link identity", "unlink identity", "end session",
+        "revoke grant", "lock out", "create user import", "start user import", "stop user import", "end user import",
+        "export users", "export events",
     )  # fmt: skip
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
