@@ -43,12 +43,15 @@ class Deployment:
     database_url: str
     secret_key: str
     encryption_key: str
+    root: Path = ROOT
+    """The code that runs: this one, or another release's."""
+    python: str = sys.executable
 
     def environment(self, base: str, **more: str) -> dict[str, str]:
         """The settings of a process whose issuers are under ``base``."""
         return {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.root),
             "PYTHONUNBUFFERED": "1",
             "SECRET_KEY": self.secret_key,
             "USERPOOL_ENCRYPTION_KEYS": self.encryption_key,
@@ -67,9 +70,9 @@ class Deployment:
 
         Raise AssertionError with its words when it fails.
         """
-        command = [sys.executable, "manage.py", *arguments]
+        command = [self.python, "manage.py", *arguments]
         environment = self.environment("http://localhost:1", **more)
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
@@ -82,11 +85,11 @@ class Deployment:
 
 
 @contextmanager
-def deployment(folder: Path) -> Iterator[Deployment]:
-    """A migrated, empty database that is gone when the block ends."""
+def deployment(folder: Path, root: Path = ROOT, python: str = sys.executable) -> Iterator[Deployment]:
+    """A migrated, empty database that is gone when the block ends; ``root`` has the code."""
     key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     with database(folder) as url:
-        found = Deployment(folder, url, secrets.token_urlsafe(48), key)
+        found = Deployment(folder, url, secrets.token_urlsafe(48), key, root, python)
         found.manage("migrate", "--verbosity", "0")
         yield found
 
@@ -149,7 +152,7 @@ def serving(
     """Start granian on ``port`` or a free one, with TLS if ``https`` and ``more`` settings; wait until it answers."""
     port = port or free_port()
     server = Server(f"http{'s' * https}://localhost:{port}", pool_id, certificate(deployment.folder) if https else None)
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    command = [deployment.python, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--blocking-threads", "4", "--no-ws", "--log-level", "warning"]
     command.append("--respawn-failed-workers")
     if server.certificate:
@@ -164,7 +167,9 @@ def serving(
         except httpx.TransportError as error:
             raise ConnectionError from error
 
-    with running([*command, "userpool.wsgi:application"], log, answers, signal.SIGTERM, cwd=ROOT, env=environment):
+    with running(
+        [*command, "userpool.wsgi:application"], log, answers, signal.SIGTERM, cwd=deployment.root, env=environment
+    ):
         yield server
 
 
