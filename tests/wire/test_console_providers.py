@@ -27,7 +27,7 @@ from accounts.provider_examination import Finding, Verdict
 from federation import errors
 from federation.federated import UNKNOWN_PAGES
 from federation.oauth2 import server
-from federation.upstream import fetching
+from federation.upstream import documents, fetching
 from tests import console, factories
 from tests.fakes.oidc import OidcIdp
 from tests.fakes.server import Reply
@@ -538,6 +538,11 @@ class Reasons:
             if isinstance(call, ast.Call)
         ]
         self.homes = {node: path for path, tree in trees.items() for node in ast.walk(tree)}
+        self.constants: dict[tuple[Path, str], set[str]] = {}
+        for path, tree in trees.items():
+            for node in tree.body:
+                if isinstance(node, ast.Assign):
+                    self._note(path, node.targets[0], node.value)
         self.imported = {
             (path, alias.name): node.module
             for path, tree in trees.items()
@@ -551,6 +556,13 @@ class Reasons:
             if "upstream" in path.parts or path.name in ("federated.py", "signin.py")
             for node in ast.walk(tree)
         ]
+
+    def _note(self, path: Path, target: ast.expr, value: ast.expr) -> None:
+        pairs = zip(target.elts, value.elts, strict=True) if isinstance(target, ast.Tuple) and isinstance(
+            value, ast.Tuple) else [(target, value)]  # fmt: skip
+        for name, constant in pairs:
+            if isinstance(name, ast.Name) and isinstance(constant, ast.Constant):
+                self.constants[path, name.id] = {str(constant.value)}
 
     def all(self) -> set[str]:
         found = {str(why.value) for why in Lost}
@@ -587,10 +599,18 @@ class Reasons:
                 return set(UNKNOWN_PAGES.values())
             case ast.Attribute(attr="code"):
                 return set()  # of an OAuthError, all of which are here
+            case ast.Attribute(value=ast.Name(id="kind"), attr="name"):
+                return {documents.DISCOVERY.name, documents.JWKS.name}
             case ast.Attribute(attr="cause"):
                 return set(fetching.CAUSES)
             case ast.Attribute(attr="reason"):
                 return set()  # handed on: it was given where that was raised
+            case ast.Name(id=name) if name.isupper():
+                return self.constants[self.homes[function], name]
+            case ast.Name(id=name) if name not in {argument.arg for argument in function.args.args}:
+                assigned = [one for one in ast.walk(function) if isinstance(one, ast.Assign)]
+                found = [one.value for one in assigned if self.name(one.targets[0]) == name]
+                return set().union(*(self.values(value, function) for value in found))
             case ast.Name():
                 return set().union(*self.passed(function, node.id))
         raise AssertionError(f"{function.name}: {ast.unparse(node)} is more than this test can follow")
@@ -627,6 +647,7 @@ def test_every_reason_has_words_and_no_words_are_without_a_reason() -> None:
     assert {"audience", "response_issuer", "conditions_never", "dtd", "metadata_tls", "logout_status"} <= reasons
     assert sorted(reason for reason in reasons if not event_words.why(reason[:48])) == []
     reasons |= {why.value for why in Refusal} | {f"{kind}_locked" for kind in throttling.FREE_FAILURES}
+    reasons |= {f"rate_{kind}" for kind in ("address", "client", "pool")}  # federation/limiting.py
     reasons |= {refusal.code for refusal in server._BY_CODE.values()}  # what the engine refuses at both endpoints
     # what is no argument of a call: said to the engine, and by a name
     reasons |= {"code_verifier", "redirect_uri_differs", "withdrawn", "csrf", "request_not_supported", "invalid_target"}
