@@ -11,9 +11,10 @@ class AccountsConfig(AppConfig):
     verbose_name = "Userpool"
 
     def ready(self) -> None:
-        from accounts import checks, connections, directory, former_providers, jobs, signing  # noqa: F401 - the registry must be ready first
+        from accounts import checks, clock, connections, directory, former_providers, jobs, signing  # noqa: F401 - the registry must be ready first
 
         connections.connect()
+        clock.connect()
         directory.connect()
         former_providers.connect()
         post_migrate.connect(jobs.ensure_rows, sender=self, dispatch_uid="job-rows")

@@ -10,9 +10,8 @@ from enum import StrEnum
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.utils import timezone
 
-from accounts import events, sessions, throttling
+from accounts import clock, events, sessions, throttling
 from accounts.models import PoolUser, SignInAlias, UserPool
 from accounts.models.events import EventType
 from accounts.models.users import UserStatus
@@ -111,7 +110,7 @@ def _check_status(user: PoolUser) -> None:
         raise SignInRefused(Refusal.RESET_REQUIRED, user)
     if user.status == UserStatus.FORCE_CHANGE_PASSWORD and user.password_changed_at is not None:
         validity = timedelta(days=user.user_pool.policy.temporary_password_validity_days)
-        if timezone.now() >= user.password_changed_at + validity:
+        if clock.now() >= user.password_changed_at + validity:
             raise SignInRefused(Refusal.TEMPORARY_PASSWORD_EXPIRED, user)
 
 
@@ -125,7 +124,7 @@ def set_password(user: PoolUser, password: str, temporary: bool = False) -> None
     user.user_pool.policy.check(password)
     was_external = user.status == UserStatus.EXTERNAL_PROVIDER
     user.set_password(password)
-    user.password_changed_at = timezone.now()
+    user.password_changed_at = clock.now()
     user.status = UserStatus.FORCE_CHANGE_PASSWORD if temporary else UserStatus.CONFIRMED
     if was_external and (taken := SignInAlias.taken(user)):
         raise ValidationError(f"Another user of this pool signs in with the same {', '.join(taken)}.")

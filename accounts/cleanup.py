@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
-from accounts import retention
+from accounts import clock, retention
 from accounts.models import (
     Alert,
     AuthorizationCode,
@@ -63,7 +62,7 @@ def _paused(now: datetime) -> QuerySet[Any]:
 
 def purge_paused(batch: int = 1000) -> int:
     """Delete the sign-ins that no provider answered in time, and return how many: they are written by anybody."""
-    return _purge(_paused(timezone.now()), batch, None)
+    return _purge(_paused(clock.now()), batch, None)
 
 
 def purge_expired(batch: int = 1000, limit: int | None = None) -> dict[str, int]:
@@ -72,7 +71,7 @@ def purge_expired(batch: int = 1000, limit: int | None = None) -> dict[str, int]
     Each batch is a transaction of its own, so that no lock is held for long and an interrupted run keeps its work.
     """
     deleted: dict[str, int] = {}
-    now = timezone.now()
+    now = clock.now()
     for rows in _useless(now):
         name = rows.model.__name__
         left = limit - deleted.get(name, 0) if limit is not None else None
@@ -86,7 +85,7 @@ def backlog(bound: int) -> Iterator[tuple[str, QuerySet[Any]]]:
     Nothing is read yet. The order is that of the index: without one, a database that expects many such rows reads the
     whole table in search of them.
     """
-    now = timezone.now()
+    now = clock.now()
     for rows in _useless(now):
         conditions: list[Any] = list(rows.query.where.children)
         column = next(found.lhs.target.name for found in conditions if getattr(found, "lookup_name", "") == "lte")

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import clock
 from accounts.models import JobRun
 
 log = logging.getLogger("userpool.jobs")
@@ -61,6 +62,7 @@ def recorded(function: Callable[[], Any], lease: timedelta = LEASE) -> Callable[
 
     @functools.wraps(function)
     def run() -> Any:
+        clock.keep()
         started = timezone.now()
         if not _claim(name, started, lease):
             log.info("job is running elsewhere", extra={"job": name})

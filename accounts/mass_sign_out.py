@@ -9,8 +9,8 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
+from accounts import clock
 from accounts.models import AuthorizationCode, PoolUser, RefreshToken, SignInRequest, SignInSession, UserPool
 
 BATCH = 1000
@@ -21,7 +21,7 @@ def sign_out(pool: UserPool, batch: int = BATCH) -> int:
 
     May run while the server serves, twice, and again after an interruption. Each batch is a transaction of its own.
     """
-    now = timezone.now()
+    now = clock.now()
     SignInRequest.objects.filter(user_pool=pool, consumed_at__isnull=True).update(consumed_at=now)
     total, last = 0, 0
     while True:

@@ -9,9 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from django.db.models import F
-from django.utils import timezone
 
-from accounts import opaque
+from accounts import clock, opaque
 from accounts.models import IdentityProvider, SignInRequest, UserPool
 
 LIFETIME = timedelta(minutes=5)  # Cognito's bound for the whole round trip (managed-login page)
@@ -31,7 +30,7 @@ def put_away(
     pool: UserPool, provider: IdentityProvider, state: str, browser: str, query: str, upstream_state: Any
 ) -> None:
     """Store the pause. One row; only digests of ``state`` and ``browser``. ``upstream_state`` is a map for JSON."""
-    now = timezone.now()
+    now = clock.now()
     SignInRequest.objects.create(
         user_pool=pool,
         provider=provider,
@@ -60,14 +59,14 @@ def why_lost(paused: SignInRequest, browser: str) -> Lost | None:
         return Lost.FOREIGN
     if paused.consumed_at is not None:
         return Lost.REPLAYED
-    if timezone.now() >= paused.expires_at:
+    if clock.now() >= paused.expires_at:
         return Lost.EXPIRED
     return None
 
 
 def spend(paused: SignInRequest) -> bool:
     """Mark the pause as over; False when another request did. The UPDATE is the gate, before anything is sent."""
-    now = timezone.now()
+    now = clock.now()
     live = SignInRequest.objects.filter(pk=paused.pk, consumed_at__isnull=True, expires_at__gt=now)
     return bool(live.update(consumed_at=now))
 

@@ -7,9 +7,8 @@ insert is the gate: of two requests with one assertion, at any two processes, on
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError
-from django.utils import timezone
 
-from accounts import opaque
+from accounts import clock, opaque
 from accounts.models import IdentityProvider, SignOutRequest, UsedSamlMessage, UserPool
 from accounts.statements import change, time_param
 
@@ -32,7 +31,7 @@ def use(pool: UserPool, issuer: str, message_id: str, until: datetime) -> bool:
 
 def put_away_sign_out(pool: UserPool, provider: IdentityProvider, relay_state: str, url: str) -> None:
     """Store that a browser went to ``provider`` to sign out and is to go on to ``url``. One row."""
-    now = timezone.now()
+    now = clock.now()
     SignOutRequest.objects.create(
         user_pool=pool,
         provider=provider,
@@ -47,11 +46,11 @@ def find_sign_out(pool: UserPool, relay_state: str) -> SignOutRequest | None:
     """Return the sign-out that ``relay_state`` names and that nobody answered yet, or None."""
     if len(relay_state) != 43:
         return None
-    live = SignOutRequest.objects.filter(consumed_at__isnull=True, expires_at__gt=timezone.now())
+    live = SignOutRequest.objects.filter(consumed_at__isnull=True, expires_at__gt=clock.now())
     return live.select_related("provider").filter(user_pool=pool, digest=opaque.digest(relay_state)).first()
 
 
 def spend_sign_out(waiting: SignOutRequest) -> bool:
     """Mark the sign-out as answered; False when another request did."""
     live = SignOutRequest.objects.filter(pk=waiting.pk, consumed_at__isnull=True)
-    return bool(live.update(consumed_at=timezone.now()))
+    return bool(live.update(consumed_at=clock.now()))

@@ -13,9 +13,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix
-from django.utils import timezone
 
-from accounts import opaque
+from accounts import clock, opaque
 from accounts.linking import ExternalIdentity, UpstreamSession
 from accounts.models import AuthorizationCode, IdentityProvider, PoolUser, RefreshToken, SignInSession, UserPool
 from accounts.statements import insert
@@ -35,7 +34,7 @@ def start(
     ``identity`` is whom a provider vouched for, None for a password of the pool's own.
     """
     end(request, user.user_pool)
-    token, now = opaque.random_token(), timezone.now()
+    token, now = opaque.random_token(), clock.now()
     upstream = identity.session if identity and identity.session else UpstreamSession()
     session = SignInSession(
         digest=opaque.digest(token),
@@ -57,7 +56,7 @@ def current(request: HttpRequest, pool: UserPool) -> SignInSession | None:
         return None
     session = (
         SignInSession.objects.select_related("user", "provider")
-        .filter(digest=opaque.digest(token), user__user_pool=pool, expires_at__gt=timezone.now())
+        .filter(digest=opaque.digest(token), user__user_pool=pool, expires_at__gt=clock.now())
         .first()
     )
     if session is None or not session.user.enabled:
@@ -82,7 +81,7 @@ def end(request: HttpRequest, pool: UserPool) -> None:
 def close(one: QuerySet[SignInSession]) -> None:
     """End the session that ``one`` finds, if any; one that came through SAML keeps its row."""
     if not one.filter(name_id="").delete()[0]:
-        one.filter(expires_at__gt=timezone.now()).update(expires_at=timezone.now())
+        one.filter(expires_at__gt=clock.now()).update(expires_at=clock.now())
 
 
 @transaction.atomic
@@ -98,7 +97,7 @@ def end_at_provider(provider: IdentityProvider, name_id: str, indexes: Iterable[
     named = [session for session in found if session.session_index in wanted]
     instants = {session.authn_instant for session in named if session.authn_instant is not None}
     over = [session for session in found if session in named or session.authn_instant in instants] if wanted else found
-    now = timezone.now()
+    now = clock.now()
     for session in over:
         # codes first: one that is being redeemed right now is a grant by the time its row can be written
         of_this = {"user": session.user_id, "auth_time": session.auth_time}
@@ -110,7 +109,7 @@ def end_at_provider(provider: IdentityProvider, name_id: str, indexes: Iterable[
 
 def end_all(user: PoolUser, at: datetime | None = None) -> None:
     """Sign ``user`` out everywhere: sessions deleted, grants revoked, tokens from before this moment refused."""
-    now = at or timezone.now()
+    now = at or clock.now()
     SignInSession.objects.filter(user=user).delete()
     user.refresh_tokens.filter(revoked_at__isnull=True).update(revoked_at=now)
     user.authorization_codes.filter(consumed_at__isnull=True).update(consumed_at=now)

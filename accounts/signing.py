@@ -17,10 +17,9 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from jwcrypto import jwa, jwk
 
-from accounts import directory, events
+from accounts import clock, directory, events
 from accounts.models import SigningKey, UserPool
 from accounts.models.events import EventType
 from accounts.models.keys import TokenUse
@@ -70,7 +69,7 @@ def active_key(pool: UserPool, token_use: str) -> KeyPair:
     A key that was made to sign at once may have none before it. Where this machine's clock is behind that of its maker,
     it signs although its time seems to be still to come.
     """
-    now, to_come = timezone.now(), None
+    now, to_come = clock.now(), None
     for row in reversed(directory.signing_keys(pool)):
         if row.token_use != token_use or (row.not_after is not None and row.not_after <= now):
             continue
@@ -85,7 +84,7 @@ def active_key(pool: UserPool, token_use: str) -> KeyPair:
 
 def verification_key(pool: UserPool, kid: str) -> KeyPair | None:
     """Return the published key of ``pool`` with this id, or None."""
-    now = timezone.now()
+    now = clock.now()
     for row in directory.signing_keys(pool):
         if row.kid == kid and (row.expires_at is None or now < row.expires_at):
             return _public(row.kid, row.alg, row.token_use, json.dumps(row.public_jwk))
@@ -94,7 +93,7 @@ def verification_key(pool: UserPool, kid: str) -> KeyPair | None:
 
 def published_jwks(pool: UserPool) -> list[dict[str, str]]:
     """Return the public keys that verifiers need: those that sign, have signed and will sign; ID keys first."""
-    now = timezone.now()
+    now = clock.now()
     rows = [row for row in directory.signing_keys(pool) if row.expires_at is None or now < row.expires_at]
     return [row.public_jwk for row in sorted(rows, key=lambda row: row.token_use != TokenUse.ID)]
 
@@ -120,7 +119,7 @@ def rotate(pool: UserPool, *, at_once: bool = False, withdraw: bool = False) -> 
     fetch the JWKS. ``withdraw`` also takes the old keys out of the JWKS: every token that they signed dies. It is for
     a key that leaked.
     """
-    now = timezone.now()
+    now = clock.now()
     made: list[SigningKey] = []
     for token_use in TokenUse.values:
         if at_once or withdraw or _due(pool, token_use, now):
@@ -137,7 +136,7 @@ def rotate(pool: UserPool, *, at_once: bool = False, withdraw: bool = False) -> 
 
 def due() -> Iterator[tuple[UserPool, str]]:
     """Yield each pool and token use whose successor is due: until the job comes by, or for longer if it fails."""
-    now = timezone.now()
+    now = clock.now()
     open_ended = SigningKey.objects.filter(not_after__isnull=True).only("user_pool", "token_use", "alg", "not_before")
     newest = {(key.user_pool_id, key.token_use): key for key in open_ended.iterator()}
     for pool in UserPool.objects.iterator():

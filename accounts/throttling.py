@@ -9,9 +9,8 @@ from datetime import timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.db import transaction
-from django.utils import timezone
 
-from accounts import opaque
+from accounts import clock, opaque
 from accounts.models import UserPool
 from accounts.statements import change, fetch, time_param
 
@@ -74,7 +73,7 @@ def count(pool: UserPool, kind: str, value: str) -> int:
 
     0, and nothing counted, while it is blocked.
     """
-    now, key = timezone.now(), _key(kind, value)
+    now, key = clock.now(), _key(kind, value)
     now_param = time_param(now)
     row = fetch(_COUNT, (pool.pk, key, now_param, time_param(now - FORGOTTEN_AFTER), now_param))
     if row is None:

@@ -13,9 +13,8 @@ from typing import Any, cast
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import get_script_prefix
-from django.utils import timezone
 
-from accounts import events, linking, opaque, pauses
+from accounts import clock, events, linking, opaque, pauses
 from accounts.events import Steps
 from accounts.linking import ExternalIdentity, IdentityRefused
 from accounts.middleware import base_url_of, pool_of
@@ -40,7 +39,7 @@ def begin(request: HttpRequest, asked: AuthorizeRequest, provider: IdentityProvi
         provider=provider,
         base_url=base_url_of(request),
         state=opaque.random_token(),
-        begun=timezone.now(),
+        begun=clock.now(),
         prompt=asked.prompt - {"none"},
         login_hint=asked.login_hint,
         max_age=asked.max_age,

@@ -10,9 +10,8 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
-from accounts import events, metrics, sessions
+from accounts import clock, events, metrics, sessions
 from accounts.events import Steps
 from accounts.linking import ExternalIdentity
 from accounts.models import AuthorizationCode, PoolUser, SignInSession
@@ -45,7 +44,7 @@ def usable_session(request: HttpRequest, asked: AuthorizeRequest) -> SignInSessi
     session = sessions.current(request, asked.pool)
     if session is None or not _same_method(session, asked):
         return None
-    if asked.max_age is not None and session.auth_time + timedelta(seconds=asked.max_age) <= timezone.now():
+    if asked.max_age is not None and session.auth_time + timedelta(seconds=asked.max_age) <= clock.now():
         return None
     if asked.id_token_hint and _hinted_sub(asked) != session.user.sub:
         return None

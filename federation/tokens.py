@@ -8,13 +8,12 @@ import base64
 import binascii
 import hashlib
 import json
-import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, NewType
 
-from accounts import signing
+from accounts import clock, signing
 from accounts.models import AppClient, RefreshToken, UserPool
 from accounts.models.grants import Grant, new_id
 from federation import claims
@@ -92,7 +91,7 @@ def at_hash(access_token: str) -> str:
 def mint(pool: UserPool, client: AppClient, grant: Grant, refresh_token: str = "") -> TokenSet:
     """Sign the access token of ``grant``, and its ID token if ``openid`` was granted."""
     dialect = rules(client.dialect)
-    now = int(time.time())
+    now = int(clock.now().timestamp())
     access = claims.access_token_claims(pool, client, grant)
     access_token = sign(
         pool,
@@ -116,7 +115,7 @@ def mint(pool: UserPool, client: AppClient, grant: Grant, refresh_token: str = "
 def mint_machine(pool: UserPool, client: AppClient, scope: str) -> TokenSet:
     """Sign the access token of a client_credentials grant."""
     dialect = rules(client.dialect)
-    now = int(time.time())
+    now = int(clock.now().timestamp())
     seconds = int(client.access_token_validity.total_seconds())
     payload = claims.machine_token_claims(client, scope, now) | {
         "iss": pool.issuer,
@@ -157,7 +156,7 @@ def verify(pool: UserPool, token: str, token_use: str, allow_expired: bool = Fal
     if found.get("iss") != pool.issuer or found.get("token_use") != token_use:
         raise InvalidJwt("not this issuer's, or for another use")
     expires = found.get("exp")
-    if not isinstance(expires, int) or (not allow_expired and time.time() >= expires):
+    if not isinstance(expires, int) or (not allow_expired and clock.now().timestamp() >= expires):
         raise InvalidJwt("expired")
     return VerifiedClaims(found)
 

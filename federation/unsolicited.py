@@ -7,9 +7,8 @@ is for providers whose operator wants that, and for apps that nobody signs in to
 """
 
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
-from accounts import events
+from accounts import clock, events
 from accounts.events import Steps
 from accounts.middleware import base_url_of, pool_of
 from federation import authorize_request, federated, parameters, signin
@@ -42,7 +41,7 @@ def accept(request: HttpRequest, given: Parameters) -> HttpResponse:
                 provider=upstream.provider,
                 base_url=base_url_of(request),
                 state="",
-                begun=timezone.now(),
+                begun=clock.now(),
                 answer=given,
                 steps=steps,
             )

@@ -31,3 +31,4 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 CELERY_TASK_EAGER_PROPAGATES = True
+USERPOOL_CLOCK_SECONDS = 0  # statements are counted; tests/unit/test_clock.py compares

@@ -185,6 +185,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = health_checks
     # for the statements of the token path (accounts/statements.py); the ORM binds on the client and prepares nothing
     DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 1 if DATABASE_PREPARED_STATEMENTS else None
+USERPOOL_CLOCK_SECONDS = 60  # how often a process compares its clock with the database's
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"

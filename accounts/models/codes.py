@@ -5,9 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import models
-from django.utils import timezone
 
-from accounts import opaque
+from accounts import clock, opaque
 from accounts.models.clients import AppClient
 from accounts.models.grants import SUBJECT_COLUMNS, Grant, Subject, new_id
 from accounts.models.users import PoolUser
@@ -64,7 +63,7 @@ class AuthorizationCode(models.Model):
             "resource": "",
             "origin_jti": new_id(),
             "event_id": new_id(),
-            "expires_at": timezone.now() + CODE_LIFETIME,
+            "expires_at": clock.now() + CODE_LIFETIME,
         }
         app_client, user = values.pop("app_client"), values.pop("user")
         insert(cls._meta.db_table, stored | values | {"app_client_id": app_client.pk, "user_id": user.pk})
@@ -83,13 +82,13 @@ class AuthorizationCode(models.Model):
         expiry = time_value(expires_at)
         assert since is not None  # noqa: S101 - a column that is never null
         assert expiry is not None  # noqa: S101 - likewise
-        live = consumed_at is None and expiry > timezone.now() and bool(enabled) and (out is None or since > out)
+        live = consumed_at is None and expiry > clock.now() and bool(enabled) and (out is None or since > out)
         grant = Grant(Subject.from_row(row[13:]), scope, since, origin_jti, event_id, nonce, resource)
         return PresentedCode(pk, redirect_uri, challenge, consumed_at is not None, live, grant)
 
     @classmethod
     def spend(cls, presented: PresentedCode) -> bool:
         """Mark the code consumed; False when somebody else did. The UPDATE is the gate, before anything is minted."""
-        now = time_param(timezone.now())
+        now = time_param(clock.now())
         text = "UPDATE accounts_authorizationcode SET consumed_at = %s WHERE id = %s AND consumed_at IS NULL"
         return change(text, (now, presented.pk)) == 1

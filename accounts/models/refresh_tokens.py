@@ -14,9 +14,8 @@ from hashlib import sha256
 
 from django.conf import settings
 from django.db import models
-from django.utils import timezone
 
-from accounts import opaque
+from accounts import clock, opaque
 from accounts.models.clients import AppClient
 from accounts.models.grants import SUBJECT_COLUMNS, Grant, Subject
 from accounts.models.users import PoolUser
@@ -109,7 +108,7 @@ class RefreshToken(models.Model):
     @classmethod
     def open(cls, grant: Grant, app_client: AppClient, with_token: bool = True) -> str:
         """Store ``grant`` and return its refresh token; empty, and usable by nobody, unless ``with_token``."""
-        selector, salt, now = secrets.token_urlsafe(16), secrets.token_urlsafe(16), timezone.now()
+        selector, salt, now = secrets.token_urlsafe(16), secrets.token_urlsafe(16), clock.now()
         token = f"{selector}.{opaque.random_token()}" if with_token else ""
         lifetime = app_client.refresh_token_validity if with_token else app_client.access_token_validity
         stored = {
@@ -142,7 +141,7 @@ class RefreshToken(models.Model):
             time_value(auth_time),
             time_value(row[10]),
             time_value(row[13]),
-            timezone.now(),
+            clock.now(),
         )
         assert since is not None  # noqa: S101 - a column that is never null
         assert expiry is not None  # noqa: S101 - likewise
@@ -172,7 +171,7 @@ class RefreshToken(models.Model):
         The UPDATE is the gate: of many requests with one token, one changes the row. The others present it again
         and find it retired.
         """
-        now = timezone.now()
+        now = clock.now()
         successor = _successor(settings.USERPOOL_ENCRYPTION_KEYS[0], token, presented.salt)
         old = opaque.digest(token)
         kept = [entry for entry in presented.retired if entry[1] > now.timestamp() - MAX_GRACE][-MAX_RETIRED:]
@@ -185,13 +184,13 @@ class RefreshToken(models.Model):
     @classmethod
     def revoke(cls, pk: int) -> int:
         """Revoke the grant of this row; 0 when it was revoked before."""
-        return change(f"{_REVOKE} WHERE id = %s AND revoked_at IS NULL", (time_param(timezone.now()), pk))
+        return change(f"{_REVOKE} WHERE id = %s AND revoked_at IS NULL", (time_param(clock.now()), pk))
 
     @classmethod
     def revoke_origin(cls, origin_jti: str, app_client: AppClient) -> int:
         """Revoke the grant that an access token or a code of ``app_client`` names."""
         where = "WHERE origin_jti = %s AND app_client_id = %s AND revoked_at IS NULL"
-        return change(f"{_REVOKE} {where}", (time_param(timezone.now()), origin_jti, app_client.pk))
+        return change(f"{_REVOKE} {where}", (time_param(clock.now()), origin_jti, app_client.pk))
 
     @classmethod
     def subject_of(cls, app_client: AppClient, sub: str, origin_jti: str, issued_at: int) -> Subject | None:

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import hmac
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from typing import Any, NewType
 from jwcrypto import jwk, jws
 from jwcrypto.common import JWException
 
+from accounts import clock
 from federation.errors import UpstreamFailed
 
 VerifiedIdToken = NewType("VerifiedIdToken", dict[str, Any])
@@ -104,7 +104,7 @@ def _check(claims: dict[str, Any], expected: Expected, alg: str) -> None:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not subject or len(subject) > 255:  # section 2: at most 255
         raise refuse("subject")
-    now = time.time()
+    now = clock.now().timestamp()
     issued, expires = _moment(claims, "iat"), _moment(claims, "exp")
     if now >= expires + SKEW:
         raise refuse("expiry")

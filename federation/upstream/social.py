@@ -13,7 +13,6 @@ import hashlib
 import hmac
 import json
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from django.http import HttpRequest
 from jwcrypto import jwk, jwt
 
-from accounts import provider_details
+from accounts import clock, provider_details
 from accounts.linking import ExternalIdentity
 from accounts.models import IdentityProvider
 from accounts.provider_details import AppleDetails, SocialDetails
@@ -134,7 +133,7 @@ class AppleUpstream(OidcUpstream):
     def client_secret(self) -> str:
         """Return a secret of five minutes: a JWT of the team, signed with its key (ES256)."""
         details: AppleDetails = self.details
-        now = int(time.time())
+        now = int(clock.now().timestamp())
         claims = {
             "iss": details.team_id,
             "iat": now,
