@@ -24,7 +24,7 @@ from accounts import directory, pauses, saml_keys
 from accounts.doctor.examination import examine
 from accounts.doctor.findings import Severity
 from accounts.fields import encrypted_fields
-from accounts.models import AppClient, AuthEvent, PoolUser, RefreshToken, UserImportJob, UserPool
+from accounts.models import AppClient, AuthEvent, OutgoingMail, PoolUser, RefreshToken, UserImportJob, UserPool
 from accounts.models.saml import KeyUse
 from accounts.models.users import UserStatus
 from federation.hosted import new_password
@@ -64,6 +64,11 @@ def everything(pool: UserPool) -> UserPool:
     saml_keys.active(pool, KeyUse.SIGNING)
     job = UserImportJob.objects.create(user_pool=pool, job_name="people", format="csv", created_by="opal")
     job.parts.create(number=1, payload='[[2, {"Username": "eve"}]]')
+    now = timezone.now()
+    OutgoingMail.objects.create(
+        kind="test", recipient="eve@example.test", subject="x", text="x", html="x", message_id="x",
+        created_at=now, retry_until=now,
+    )  # fmt: skip
     return pool
 
 
