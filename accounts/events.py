@@ -128,6 +128,11 @@ def refused_already() -> bool:
     return bool(tracing.current_request_id()) and _refused_in.get() == tracing.current_request_id()
 
 
+def leave_unrecorded() -> None:
+    """Say that the refusal of the current request is not worth a record: the same was refused before."""
+    _refused_in.set(tracing.current_request_id())
+
+
 def _worth_a_row(*kind: str) -> bool:
     now = time.monotonic()
     recent = _cheap.setdefault(kind, deque(maxlen=CHEAP_PER_MINUTE))
@@ -159,7 +164,7 @@ def _write(
     name, user_id = provider.provider_name if provider else "", user.pk if isinstance(user, PoolUser) else user
     refusal = outcome == Outcome.REFUSED
     if refusal:
-        _refused_in.set(tracing.current_request_id())
+        leave_unrecorded()  # a second time
     row = {
         "at": timezone.now(),
         "event_type": event_type.value,

@@ -134,8 +134,7 @@ def _find(request: HttpRequest, given: Parameters, state: str, protocol: str) ->
 
 def _lost(request: HttpRequest, paused: SignInRequest, why: Lost) -> HostedPageError:
     """Record why the answer cannot be taken; the person is told no more than that it cannot (W 1.4)."""
-    if pauses.may_note_refusal(paused):
-        events.refused(pool_of(request), *_parties(request, paused), Steps(), why.value)
+    _record(request, paused, why.value)
     return HostedPageError(LOST_PAGE)
 
 
@@ -145,9 +144,15 @@ def _asked_again(request: HttpRequest, paused: SignInRequest) -> AuthorizeReques
         return authorize_request.parse(pool_of(request), parameters.decode(paused.authorize_query))
     except (RefusedRequest, HostedPageError) as error:
         code = error.error.code if isinstance(error, RefusedRequest) else error.code
-        if pauses.may_note_refusal(paused):
-            events.refused(pool_of(request), *_parties(request, paused), Steps(), "request_outdated", code)
+        _record(request, paused, "request_outdated", code)
         raise
+
+
+def _record(request: HttpRequest, paused: SignInRequest, reason: str, code: str = "") -> None:
+    if pauses.may_note_refusal(paused):
+        events.refused(pool_of(request), *_parties(request, paused), Steps(), reason, code)
+    else:
+        events.leave_unrecorded()
 
 
 def _parties(request: HttpRequest, paused: SignInRequest) -> tuple[IdentityProvider | None, str]:

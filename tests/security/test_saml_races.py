@@ -114,7 +114,7 @@ def test_a_request_to_sign_out_is_taken_once(pool: UserPool, client: AppClient) 
     message = Logout(f"{BASE}/saml2/logout").encoded()
     found = answered(at_once(lambda _: post_logout(browser(), message, kind="SAMLRequest"), 20))
     assert Counter(response.status_code for response in found) == {200: 1, 302: 19}
-    assert AuthEvent.objects.filter(outcome="signed_out").count() == 1
+    assert AuthEvent.objects.filter(event_type="SignOut", outcome="succeeded").count() == 1
 
 
 def test_a_code_that_is_redeemed_while_the_provider_signs_out_leaves_no_grant(

@@ -570,7 +570,7 @@ class Reasons:
             name = self.name(call.func)
             if name in self.RAISED and call.args:
                 found |= self.values(call.args[0], function)
-            elif name in self.GIVEN:
+            elif name in (*self.GIVEN, "_record"):
                 constants = (argument.value for argument in call.args if isinstance(argument, ast.Constant))
                 found |= {value for value in constants if isinstance(value, str) and value}  # "" is no client
         return {reason for reason in found if reason} | self.codes()  # an empty one is made for its words
