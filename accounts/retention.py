@@ -1,15 +1,27 @@
 """How long a pool keeps what happened in it: its events, and its audit trail (accounts/cleanup.py runs this).
 
-Both are in the order of time by their primary key, so what is too old is found at the beginning of an index and
-nothing is read beyond the first row that stays. The counts by hour outlive the events that they were made from.
+Events are in the order of time by their primary key, so what is too old is found at the beginning of an index and
+nothing is read beyond the first row that stays. The counts by hour outlive the events they were made from. Django's
+own history of the console is kept as long as the audit trail of what concerns no pool.
 """
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, IntegerField, Min, QuerySet
+from django.contrib.admin.models import LogEntry
+from django.db.models import (
+    DateTimeField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    QuerySet,
+)
 from django.db.models.functions import Cast
 
+from accounts import batches
 from accounts.models import AuditEvent, AuthEvent, EventCount, UserPool
 
 COUNTS_KEPT = timedelta(days=400)
@@ -19,19 +31,29 @@ AUDIT_KEPT = timedelta(days=365)
 
 def purge(now: datetime, batch: int) -> dict[str, int]:
     """Delete what each pool keeps no longer, ``batch`` rows at a time, and return the counts by model name."""
-    counts = {"AuthEvent": 0, "AuditEvent": 0, "EventCount": 0}
-    pools: set[str] = set()
+    counts = {"AuthEvent": 0, "AuditEvent": 0}
     for pool_id, events, audit in UserPool.objects.values_list("pk", "event_retention_days", "audit_retention_days"):
-        pools.add(pool_id)
-        counts["AuthEvent"] += _oldest(AuthEvent.objects.filter(user_pool=pool_id), now - timedelta(days=events), batch)
+        counts["AuthEvent"] += batches.delete_oldest(of_pool(pool_id), now - timedelta(days=events), batch)
         if audit:
-            rows = AuditEvent.objects.filter(user_pool=pool_id)
-            counts["AuditEvent"] += _oldest(rows, now - timedelta(days=audit), batch)
-    for pool_id in AuditEvent.objects.filter(at__lte=now - AUDIT_KEPT).values_list("user_pool", flat=True).distinct():
-        if pool_id not in pools:
-            counts["AuditEvent"] += _oldest(AuditEvent.objects.filter(user_pool=pool_id), now - AUDIT_KEPT, batch)
-    counts["EventCount"] += _by_hour(now - COUNTS_KEPT)
+            trail = AuditEvent.objects.filter(user_pool=pool_id, at__lte=now - timedelta(days=audit))
+            counts["AuditEvent"] += batches.delete(trail.order_by("at"), batch)
+    of_no_pool = ~Exists(UserPool.objects.filter(pk=OuterRef("user_pool")))
+    trail = AuditEvent.objects.filter(of_no_pool, at__lte=now - AUDIT_KEPT)
+    counts["AuditEvent"] += batches.delete(trail.order_by("at"), batch)
+    hours = EventCount.objects.filter(hour__lte=now - COUNTS_KEPT)
+    counts["EventCount"] = batches.delete(hours.order_by("hour"), batch)
+    counts["LogEntry"] = batches.delete_oldest(LogEntry.objects.order_by("pk"), now - AUDIT_KEPT, batch, "action_time")
     return counts
+
+
+def of_pool(pool_id: str) -> QuerySet[AuthEvent]:
+    """Return the events of a pool in the order of their making, by the pool's own index.
+
+    That is why the pool is a range: told that it is one, PostgreSQL may walk through all events by primary key instead,
+    past those that another pool keeps for years.
+    """
+    events = AuthEvent.objects.filter(user_pool__gte=pool_id, user_pool__lte=pool_id)
+    return events.order_by("-user_pool_id", "pk")
 
 
 def backlog(now: datetime, bound: int) -> QuerySet[Any]:
@@ -47,24 +69,3 @@ def backlog(now: datetime, bound: int) -> QuerySet[Any]:
     return (
         AuthEvent.objects.filter(pk__in=oldest).annotate(kept_until=kept_until).filter(kept_until__lte=now).order_by()
     )
-
-
-def _oldest(rows: QuerySet[Any], until: datetime, batch: int) -> int:
-    total = 0
-    while True:
-        first = rows.order_by("id").values_list("id", "at")[:batch]
-        old = [key for key, at in first if at <= until]
-        if old:
-            rows.filter(pk__in=old).delete()
-            total += len(old)
-        if len(old) < batch:
-            return total
-
-
-def _by_hour(until: datetime) -> int:
-    """Delete a day of the counts at a time, and return how many rows went."""
-    total = 0
-    while (first := EventCount.objects.filter(hour__lte=until).aggregate(first=Min("hour"))["first"]) is not None:
-        end = min(first + timedelta(days=1), until)
-        total += EventCount.objects.filter(hour__lte=end).delete()[0]
-    return total

@@ -32,7 +32,11 @@ class SignInSession(models.Model):
 
     class Meta:
         ordering = ["-auth_time"]
-        indexes = [models.Index(fields=["provider", "name_id"], name="session_at_provider")]
+        indexes = [
+            models.Index(fields=["provider", "name_id"], name="session_at_provider"),
+            # for the clean-up, which would read all that came through SAML to find the others
+            models.Index(fields=["expires_at"], name="session_not_of_saml", condition=models.Q(name_id="")),
+        ]
 
     def __str__(self) -> str:
         return f"session of {self.user_id} since {self.auth_time:%Y-%m-%d %H:%M}"

@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import cleanup, opaque, pauses, signing, tasks
@@ -29,7 +33,7 @@ from accounts.models import (
     SignInThrottle,
     UserPool,
 )
-from tests import factories
+from tests import console, factories
 
 pytestmark = pytest.mark.django_db
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -140,6 +144,8 @@ def test_the_limit_bounds_a_run_and_batches_add_up(app_client: AppClient, user: 
         "AuditEvent": 0,
         "AuthEvent": 0,
         "EventCount": 0,
+        "LogEntry": 0,
+        "Session": 0,
         "SignInRequest": 0,
         "SignOutRequest": 0,
         "UsedSamlMessage": 0,
@@ -147,6 +153,55 @@ def test_the_limit_bounds_a_run_and_batches_add_up(app_client: AppClient, user: 
     assert cleanup.purge_expired(batch=2)["RefreshToken"] == 9
     assert not AuthorizationCode.objects.exists()
     assert not RefreshToken.objects.exists()
+
+
+def test_a_batch_is_looked_for_where_the_last_one_ended(app_client: AppClient, user: PoolUser) -> None:
+    """What is deleted stays in PostgreSQL's indexes until a vacuum; to begin at their start again is to read it all."""
+    now = timezone.now()
+    for number in range(7):
+        make_code(app_client, user, expires_at=now - HOUR + number * SECOND)
+    with CaptureQueriesContext(connection) as queries:
+        cleanup.purge_expired(batch=3)
+    looked = [one["sql"] for one in queries if "authorizationcode" in one["sql"] and one["sql"].startswith("SELECT")]
+    assert [sql.count('"expires_at" >= ') for sql in looked] == [0, 1, 1]
+    assert all(" ORDER BY " in sql for sql in looked)
+    assert not AuthorizationCode.objects.exists()
+
+
+def test_any_number_of_rows_may_end_at_the_same_moment(app_client: AppClient, user: PoolUser) -> None:
+    """An operator signs everybody out at once."""
+    now = timezone.now()
+    for _ in range(7):
+        make_grant(app_client, user, revoked_at=now - 2 * DAY)
+    assert cleanup.purge_expired(batch=2)["RefreshToken"] == 7
+
+
+def test_a_throttle_that_is_used_again_meanwhile_stays(pool: UserPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody failed again between the look and the deletion: the count is alive."""
+    old = timezone.now() - DAY - SECOND
+    for key in ("idle", "used again"):
+        SignInThrottle.objects.create(user_pool=pool, key=key, failures=3, updated_at=old)
+    delete = QuerySet.delete
+
+    def late(rows: "QuerySet[Any]") -> Any:
+        SignInThrottle.objects.filter(key="used again").update(updated_at=timezone.now())
+        return delete(rows)
+
+    monkeypatch.setattr(QuerySet, "delete", late)
+    assert cleanup.purge_expired()["SignInThrottle"] == 1
+    assert SignInThrottle.objects.get().key == "used again"
+
+
+def test_the_sessions_of_the_console_go_when_they_have_expired(db: None) -> None:
+    """Django deletes one when its browser comes again, and most never do."""
+    operator = console.operator()
+    console.browser(operator)
+    console.browser(operator)
+    gone = Session.objects.first()
+    assert gone is not None
+    Session.objects.filter(pk=gone.pk).update(expire_date=timezone.now() - SECOND)
+    assert cleanup.purge_expired()["Session"] == 1
+    assert Session.objects.count() == 1
 
 
 def test_running_it_again_changes_nothing(app_client: AppClient, user: PoolUser) -> None:

@@ -4,13 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import cleanup, retention
-from accounts.models import AuditEvent, AuthEvent, UserPool
-from tests import factories
+from accounts.models import AuditEvent, AuthEvent, EventCount, UserPool
+from tests import console, factories
 
 pytestmark = pytest.mark.django_db
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
@@ -64,6 +65,13 @@ def test_many_go_in_batches_and_one_look_finds_nothing(pool: UserPool) -> None:
     assert sum("accounts_authevent" in query["sql"] for query in queries) == 1
 
 
+def test_one_that_a_fast_clock_wrote_shields_nobody(pool: UserPool) -> None:
+    for age in (-DAY, 31 * DAY, 31 * DAY, DAY, 31 * DAY):
+        event(pool, age)
+    assert retention.purge(timezone.now(), batch=2)["AuthEvent"] == 3
+    assert left(AuthEvent, pool.pk) == 2
+
+
 def test_the_backlog_is_counted_no_further_than_it_matters(pool: UserPool) -> None:
     factories.make_pool(name="empty")
     for age in (40 * DAY, 31 * DAY, DAY):
@@ -72,3 +80,20 @@ def test_the_backlog_is_counted_no_further_than_it_matters(pool: UserPool) -> No
     assert retention.backlog(timezone.now(), 1).count() == 1
     UserPool.objects.update(event_retention_days=35)
     assert retention.backlog(timezone.now(), 100).count() == 1
+
+
+def test_djangos_own_history_of_the_console_is_kept_for_a_year(pool: UserPool) -> None:
+    operator = console.operator()
+    for age in (400 * DAY, 366 * DAY, 364 * DAY):
+        row = LogEntry.objects.log_actions(operator.pk, [pool], CHANGE, "x", single_object=True)
+        LogEntry.objects.filter(pk=row.pk).update(action_time=timezone.now() - age)
+    assert cleanup.purge_expired(batch=1)["LogEntry"] == 2
+    assert LogEntry.objects.count() == 1
+
+
+def test_the_counts_by_hour_go_after_400_days(pool: UserPool) -> None:
+    for age in (402 * DAY, 401 * DAY, 399 * DAY):
+        hour = (timezone.now() - age).replace(minute=0, second=0, microsecond=0)
+        EventCount.objects.create(user_pool=pool, hour=hour, event_type="SignIn", outcome="succeeded", count=1)
+    assert cleanup.purge_expired(batch=1)["EventCount"] == 2
+    assert EventCount.objects.count() == 1
