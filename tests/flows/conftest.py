@@ -9,13 +9,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.test.client import ClientHandler, FakePayload
 from playwright.sync_api import Page, sync_playwright
 
 from tests import needs
-from tests.flows import apps, pools
+from tests.flows import apps, hygiene, pools
 from tests.flows.person import Person
-from tests.flows.server import Deployment, Server, certificate, deployment, serving
+from tests.flows.server import HEARD, Deployment, Server, certificate, deployment, serving
 from tests.flows.single_page import SinglePageApp
+from tests.security.test_logs import everything_heard
 
 DOMAIN_SUFFIX = "auth.localhost"
 
@@ -23,6 +25,38 @@ DOMAIN_SUFFIX = "auth.localhost"
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
         pass
+
+
+# of the apps that the journeys are about: what they log of themselves is their own affair
+COUNTERPARTS = ("authlib", "requests_oauthlib", "social", "urllib3", "asyncio")
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret_in_a_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every journey, whatever it does: no secret of it is in a line that Userpool logged, at DEBUG.
+
+    Design D2.10. In a server process (tests/flows/watched.py), and in this one where Django's test client is used.
+    """
+    secrets: set[str] = set()
+    handle = ClientHandler.__call__
+
+    def noted(self: ClientHandler, environ: dict[str, Any]) -> Any:
+        sent = environ["wsgi.input"].read() if environ.get("CONTENT_LENGTH") else b""
+        environ["wsgi.input"] = FakePayload(sent)
+        response = handle(self, environ)
+        body = b"" if response.streaming else response.content
+        headers = [*response.items(), *(("Set-Cookie", morsel.OutputString()) for morsel in response.cookies.values())]
+        secrets.update(hygiene.of_exchange(environ, sent, headers, body))
+        return response
+
+    monkeypatch.setattr(ClientHandler, "__call__", noted)
+    with everything_heard() as listener:
+        yield
+    lines = [line for name, line in listener.named if not name.startswith(COUNTERPARTS)] if secrets else []
+    leaks = hygiene.leaks("\n".join(lines), secrets)
+    assert not leaks, "a log holds secrets:\n" + "\n".join(leaks[:10])
+    for heard in HEARD:
+        heard.check()
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.conf import settings
 from psycopg import sql
 
+from tests.flows import hygiene
 from tests.services import free_port, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,6 +146,30 @@ class Server:
         return httpx.Client(verify=self.trust, timeout=30)
 
 
+class Heard:
+    """The log of a server process, and the secrets that passed through it (watched.py)."""
+
+    def __init__(self, log: Path, secrets_file: Path) -> None:
+        self.log, self.secrets = log, secrets_file
+        self.lines = 0
+        self._read = 0
+
+    def check(self) -> None:
+        """Raise AssertionError when what was logged since the last time holds a secret of any time."""
+        new = self.log.read_bytes()[self._read :]
+        new = new[: new.rfind(b"\n") + 1]  # whole lines
+        self._read += len(new)
+        self.lines += new.count(b"\n")
+        text = new.decode("utf-8", "replace")
+        known = self.secrets.read_text(encoding="utf-8") if self.secrets.exists() else ""
+        leaks = hygiene.leaks(text, map(json.loads, known.splitlines()))
+        assert not leaks, f"a log holds secrets, {self.log}:\n" + "\n".join(leaks[:10])
+
+
+HEARD: list[Heard] = []
+"""Of every server process that runs now."""
+
+
 @contextmanager
 def serving(
     deployment: Deployment, pool_id: str, https: bool = False, domain_suffix: str = "", port: int = 0, **more: str
@@ -159,7 +184,9 @@ def serving(
         key = server.certificate.with_name("key.pem")
         command += ["--ssl-certificate", str(server.certificate), "--ssl-keyfile", str(key)]
     environment = deployment.environment(server.base, USERPOOL_DOMAIN_SUFFIX=domain_suffix, **more)
-    log = deployment.folder / f"server-{port}.log"
+    heard = Heard(deployment.folder / f"server-{port}.log", deployment.folder / f"server-{port}.secrets")
+    # all that it logs, and what must not be in it
+    environment |= {"USERPOOL_LOG_LEVEL": "DEBUG", hygiene.SECRETS_FILE: str(heard.secrets)}
 
     def answers() -> None:
         try:
@@ -167,10 +194,16 @@ def serving(
         except httpx.TransportError as error:
             raise ConnectionError from error
 
-    with running(
-        [*command, "userpool.wsgi:application"], log, answers, signal.SIGTERM, cwd=deployment.root, env=environment
-    ):
-        yield server
+    # an earlier release may have no ear
+    watched = (deployment.root / "tests" / "flows" / "watched.py").exists()
+    command.append("tests.flows.watched:application" if watched else "userpool.wsgi:application")
+    HEARD.append(heard)
+    try:
+        with running(command, heard.log, answers, signal.SIGTERM, cwd=deployment.root, env=environment):
+            yield server
+        heard.check()
+    finally:
+        HEARD.remove(heard)
 
 
 def certificate(folder: Path) -> Path:

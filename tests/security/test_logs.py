@@ -10,6 +10,7 @@ import json
 import logging
 import logging.config
 from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -52,14 +53,20 @@ class Listener(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self.lines: list[str] = []
+        self.named: list[tuple[str, str]] = []
+        """The name of a logger, and a line of it."""
         self.loggers: set[str] = set()
         self._json, self._plain = JsonFormatter(), logging.Formatter("%(name)s %(message)s")
 
     def emit(self, record: logging.LogRecord) -> None:
         self.loggers.add(record.name)
         extra = {name: value for name, value in vars(record).items() if name not in ("request", "msg", "exc_info")}
-        self.lines += [self._json.format(record), self._plain.format(record), repr(extra)]
+        forms = (self._json.format(record), self._plain.format(record), repr(extra))
+        self.named += [(record.name, form) for form in forms]
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for _, line in self.named]
 
 
 def every_logger() -> list[logging.Logger]:
@@ -68,8 +75,8 @@ def every_logger() -> list[logging.Logger]:
     return [logging.getLogger(), *known, *map(logging.getLogger, named)]
 
 
-@pytest.fixture
-def heard() -> Iterator[Listener]:
+@contextmanager
+def everything_heard() -> Iterator[Listener]:
     """The settings of production with USERPOOL_LOG_LEVEL=DEBUG, and an ear at every logger."""
     configuration = deepcopy(settings.LOGGING)
     configuration["root"]["level"] = "DEBUG"
@@ -80,13 +87,21 @@ def heard() -> Iterator[Listener]:
         logger.addHandler(listener)
         if logger.name.startswith(("django.request", "django.security", "userpool")):
             logger.setLevel(logging.DEBUG)
-    yield listener
-    for logger in every_logger():
-        logger.removeHandler(listener)
-    logging.config.dictConfig(settings.LOGGING)
-    for logger, level, propagate in before:
-        logger.setLevel(level)
-        logger.propagate = propagate
+    try:
+        yield listener
+    finally:
+        for logger in every_logger():
+            logger.removeHandler(listener)
+        logging.config.dictConfig(settings.LOGGING)
+        for logger, level, propagate in before:
+            logger.setLevel(level)
+            logger.propagate = propagate
+
+
+@pytest.fixture
+def heard() -> Iterator[Listener]:
+    with everything_heard() as listener:
+        yield listener
 
 
 @pytest.fixture
