@@ -183,6 +183,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = health_checks
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = not env.flag("DATABASE_SERVER_SIDE_CURSORS", default=True)
     # for the statements of the token path (accounts/statements.py); the ORM binds on the client and prepares nothing
     DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 1 if DATABASE_PREPARED_STATEMENTS else None
 USERPOOL_CLOCK_SECONDS = 60  # how often a process compares its clock with the database's
