@@ -14,7 +14,7 @@ from django.db.migrations.state import ProjectState
 
 from accounts.migration_operations import AddIndexOnline
 
-FIRST_RELEASE = "0008_alerts"
+FIRST_RELEASE = "0009_session_clean_up"
 """The newest migration of the first release. Until it is made, move this up; afterwards, never again."""
 
 REASONS: dict[str, str] = {}
