@@ -1,6 +1,6 @@
 """A rate limit that two web processes share, as they are run: granian, and a Redis between them.
 
-W 1.4; issue 5: shared through Redis, per process without it. With a limit of one request a second, what one process
+W 1.4: shared through Redis, per process without it. With a limit of one request a second, what one process
 served is what the other refuses.
 """
 

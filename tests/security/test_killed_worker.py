@@ -1,6 +1,6 @@
 """A worker that is killed in the middle of a redemption leaves either a usable code or a complete grant.
 
-Design D2.4 and issue 2, section 6; RFC 6749 4.1.2 for the retry: a code that was used is refused, and what it gave is
+RFC 6749 4.1.2 for the retry: a code that was used is refused, and what it gave is
 revoked. On SQLite always, in a database file of the test's own; on PostgreSQL where the run has one. With SQLite's
 file at hand, a few threads race there as well (its transactions begin IMMEDIATE: one writer at a time).
 """

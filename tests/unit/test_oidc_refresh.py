@@ -1,4 +1,4 @@
-"""Discovery documents and keys are read again in the background for providers that people come through (issue 5)."""
+"""Discovery documents and keys are read again in the background for providers that people come through."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The console's page of scheduled jobs (issue 5: last run, next run, result, lag), and running one now."""
+"""The console's page of scheduled jobs: last run, next run, result, lag; and running one now."""
 
 from datetime import timedelta
 from typing import Any

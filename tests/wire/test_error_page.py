@@ -1,6 +1,6 @@
 """``/error``: what went wrong, said to a person; it reflects nothing.
 
-W 3.6 (status 400, HTML), W 9.1; issue 2 section 3: a request id that an operator can look up. OWASP: content injection.
+W 3.6 (status 400, HTML), W 9.1: a request id that an operator can look up. OWASP: content injection.
 """
 
 import logging

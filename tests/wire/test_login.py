@@ -1,7 +1,7 @@
 """``/login``: the sign-in page and the password.
 
 AWS pages login-endpoint, managed-login, managing-errors, cognito-user-pools-managed-login (W 3.1, 9.1, 9.4, 12);
-issue 2 section 3. OpenID Connect Core 3.1.2.3 (the End-User is authenticated; clickjacking and CSRF are prevented).
+OpenID Connect Core 3.1.2.3 (the End-User is authenticated; clickjacking and CSRF are prevented).
 """
 
 import html
@@ -382,7 +382,7 @@ def strict(at: At, pool: UserPool) -> Client:
 def test_a_form_that_is_not_this_browsers_is_refused(
     strict: Client, at: At, pool: UserPool, app_client: AppClient, user: PoolUser, token: str, headers: dict[str, str]
 ) -> None:
-    """Login CSRF: RFC 6749 10.12; issue 2 section 3. 403 with the page."""
+    """Login CSRF: RFC 6749 10.12. 403 with the page."""
     own = csrf_of(strict.get(address(app_client)))
     foreign = csrf_of(at(pool).get(address(app_client)))
     fields = {"username": "ada", "password": factories.PASSWORD}
