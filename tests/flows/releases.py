@@ -49,7 +49,7 @@ def newest_release(repository: Path) -> str:
 def check_out(repository: Path, revision: str, folder: Path) -> Path:
     """Write the code of ``revision`` to ``folder`` and return it. The repository is left as it is."""
     with tarfile.open(fileobj=io.BytesIO(git(repository, "archive", "--format=tar", revision))) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)  # noqa: S202 - what git packed of this very repository; Python 3.11.2 knows no filter
     return folder
 
 

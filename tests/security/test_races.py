@@ -316,7 +316,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(authentication, "make_password", tried.append)
     now = timezone.now()
     # time stands still: a lock of one second must not open while fifty threads take their turns
-    monkeypatch.setattr(throttling.timezone, "now", lambda: now)
+    monkeypatch.setattr(timezone, "now", lambda: now)
     return tried
 
 

@@ -10,15 +10,14 @@ import hmac
 import json
 import re
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from joserfc import jws
 from jwcrypto import jwk
 
 from federation.errors import UpstreamFailed
-from federation.upstream import id_token
 from federation.upstream.discovery import ALGORITHMS
 from federation.upstream.id_token import LATE, MAX_TOKEN, SKEW, Expected, at_hash, verified
 from tests.fakes.oidc import Key, key
@@ -100,7 +99,7 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, now: float) -> None:
-    monkeypatch.setattr(id_token, "time", SimpleNamespace(time=lambda: now))
+    monkeypatch.setattr(timezone, "now", lambda: datetime.fromtimestamp(now, UTC))
 
 
 def expected(**changes: Any) -> Expected:
