@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, Q
-from django.utils import timezone
 
-from accounts import directory
+from accounts import clock, directory
 from accounts.models import AuthEvent, IdentityProvider, ProviderDocument
 
 NO_LEASE = timedelta()  # for a turn that ends at once
@@ -44,7 +43,7 @@ def read(provider: IdentityProvider, kind: str, url: str, *, fresh: bool = False
 
 def claim(provider: IdentityProvider, kind: str, url: str, lease: timedelta) -> bool:
     """Take the turn to fetch the document, for ``lease`` at most; False while another process has it."""
-    now = timezone.now()
+    now = clock.now()
     rows = ProviderDocument.objects.filter(provider=provider, kind=kind)
     open_rows = rows.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now) | ~Q(url=url))
     if open_rows.update(claimed_until=now + lease):
@@ -59,14 +58,14 @@ def claim(provider: IdentityProvider, kind: str, url: str, lease: timedelta) -> 
 
 def store(provider: IdentityProvider, kind: str, url: str, body: str) -> None:
     """Keep a good copy and give the turn back."""
-    _end_turn(provider, kind, url=url, body=body, fetched_at=timezone.now(), failure="", failed_at=None)
+    _end_turn(provider, kind, url=url, body=body, fetched_at=clock.now(), failure="", failed_at=None)
 
 
 def failed(provider: IdentityProvider, kind: str, url: str, cause: str) -> None:
     """Note that it could not be fetched and give the turn back; a copy of the same address stays."""
     rows = ProviderDocument.objects.filter(provider=provider, kind=kind).exclude(url=url)
     rows.update(url=url, body="", fetched_at=None)
-    _end_turn(provider, kind, failure=cause[:32], failed_at=timezone.now())
+    _end_turn(provider, kind, failure=cause[:32], failed_at=clock.now())
 
 
 def failing(provider: IdentityProvider) -> bool:
@@ -81,4 +80,4 @@ def _end_turn(provider: IdentityProvider, kind: str, **values: object) -> None:
 
 def younger_than(moment: datetime | None, age: timedelta) -> bool:
     """Whether ``moment`` was less than ``age`` ago."""
-    return moment is not None and timezone.now() - moment < age
+    return moment is not None and clock.now() - moment < age

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from django.db import transaction
 from django.db.models import Count, Min
 from django.db.models.functions import TruncHour
-from django.utils import timezone
 
+from accounts import clock
 from accounts.models import AuthEvent, EventCount, JobRun
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -21,7 +21,7 @@ KINDS = ("user_pool_id", "event_type", "outcome", "provider_name", "reason")
 
 def count() -> int:
     """Count the hours that are not settled, and return how many events they had."""
-    now = timezone.now()
+    now = clock.now()
     start, end = _first(now), _hour_of(now) + HOUR
     counted = 0
     while start < end:

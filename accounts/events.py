@@ -13,9 +13,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from django.db import IntegrityError, connection
-from django.utils import timezone
 
-from accounts import audit, metrics, tracing
+from accounts import audit, clock, metrics, tracing
 from accounts.models import AuthEvent, IdentityProvider, PoolUser, UserPool
 from accounts.models.events import EventType, Outcome
 from accounts.statements import insert
@@ -166,7 +165,7 @@ def _write(
     if refusal:
         leave_unrecorded()  # a second time
     row = {
-        "at": timezone.now(),
+        "at": clock.now(),
         "event_type": event_type.value,
         "user_pool_id": pool.pk,
         "provider_id": provider.pk if provider else None,

@@ -63,7 +63,7 @@ def recorded(function: Callable[[], Any], lease: timedelta = LEASE) -> Callable[
     @functools.wraps(function)
     def run() -> Any:
         clock.keep()
-        started = timezone.now()
+        started = clock.now()
         if not _claim(name, started, lease):
             log.info("job is running elsewhere", extra={"job": name})
             return None
@@ -91,7 +91,7 @@ def run_now(job: Job) -> bool:
 def due() -> list[Job]:
     """Return the jobs that are due: never run, or last begun before their newest moment."""
     begun = dict(JobRun.objects.values_list("name", "started_at"))
-    now = timezone.now()
+    now = clock.now()
     return [job for job in scheduled() if (at := begun.get(job.name)) is None or job.due_after(at) <= now]
 
 
@@ -115,4 +115,4 @@ def _claim(name: str, now: datetime, lease: timedelta) -> bool:
 def _finish(name: str, started: datetime, **values: Any) -> None:
     """Write down how the run ended, unless its lease was over and another one has begun."""
     mine = JobRun.objects.filter(name=name, started_at=started)
-    mine.update(finished_at=timezone.now(), running_until=None, **{"failure": "", **values})
+    mine.update(finished_at=clock.now(), running_until=None, **{"failure": "", **values})

@@ -22,11 +22,10 @@ from django.core.mail import EmailMultiAlternatives
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import F
-from django.utils import timezone
 from jwcrypto.common import JWException
 from kombu.exceptions import OperationalError
 
-from accounts import mail_transport
+from accounts import clock, mail_transport
 from accounts.mail_transport import Failure
 from accounts.models import OutgoingMail, UserPool
 
@@ -77,7 +76,7 @@ def queue(
         raise ValidationError(f"Give 1 to {MAX_RECIPIENTS} recipients.")
     if not subject or len(subject) > 200 or any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in subject):
         raise ValidationError("A subject is one line of 1 to 200 characters.")
-    now = timezone.now()
+    now = clock.now()
     ends = now + valid_for if valid_for is not None else None
     rows = []
     for recipient in dict.fromkeys(recipients):
@@ -102,7 +101,7 @@ def send_due(limit: int = 500) -> dict[str, int]:
         return dict(counts)
     began = time.monotonic()
     while counts.total() < limit and time.monotonic() - began < ROUND:
-        due = OutgoingMail.objects.filter(next_attempt_at__lte=timezone.now()).order_by("next_attempt_at", "pk")
+        due = OutgoingMail.objects.filter(next_attempt_at__lte=clock.now()).order_by("next_attempt_at", "pk")
         found = list(due.values_list("pk", flat=True)[:BATCH])
         for pk in found:
             outcome, failure = _send(pk)
@@ -123,7 +122,7 @@ def send_now(pk: int) -> None:
 
 def send_again(row: OutgoingMail) -> bool:
     """Try a mail once more at once, and for another day; return whether there is anything to send."""
-    now = timezone.now()
+    now = clock.now()
     open_rows = OutgoingMail.objects.filter(pk=row.pk, sent_at=None, attempts__gt=0).exclude(text="")
     # one that is being sent right now is left alone: its worker says how it went
     free = open_rows.exclude(next_attempt_at__gt=now, failure="")
@@ -178,7 +177,7 @@ def _tell_a_worker(pk: int) -> None:
 
 def _send(pk: int) -> tuple[str, Failure | None]:
     """Take a mail and send it; return what became of it, empty when it is another worker's or not due."""
-    now = timezone.now()
+    now = clock.now()
     lease = now + LEASE
     due = OutgoingMail.objects.filter(pk=pk, next_attempt_at__lte=now)
     if not due.update(next_attempt_at=lease, attempts=F("attempts") + 1, failure=""):
@@ -190,7 +189,7 @@ def _send(pk: int) -> tuple[str, Failure | None]:
     if known is None:
         log.warning("mail took longer than its lease", extra={"mail": pk})
         return "", failure
-    now, facts = timezone.now(), {"mail": pk, "kind": known["kind"], "pool": known["user_pool_id"]}
+    now, facts = clock.now(), {"mail": pk, "kind": known["kind"], "pool": known["user_pool_id"]}
     if failure is None:
         mine.update(sent_at=now, next_attempt_at=None, failure="", text="", html="")
         log.info("mail sent", extra=facts)

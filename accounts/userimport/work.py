@@ -15,9 +15,8 @@ from datetime import datetime, timedelta
 
 from django.db import OperationalError, transaction
 from django.db.models import F
-from django.utils import timezone
 
-from accounts import audit
+from accounts import audit, clock
 from accounts.models import UserImportJob, UserImportPart, UserImportProblem
 from accounts.models.user_imports import ImportStatus
 from accounts.userimport.batch import Outcome, Rows, Verdict
@@ -102,7 +101,7 @@ def step(job_id: int) -> int:
         log.exception("user import failed", extra={"import_job": job.job_id})
         words = f"An unexpected error after {job.done} rows; the log says more."
         UserImportJob.objects.filter(pk=job.pk, status__in=RUNNING).update(
-            status=ImportStatus.FAILED, finished_at=timezone.now(), completion_message=words
+            status=ImportStatus.FAILED, finished_at=clock.now(), completion_message=words
         )
         return 0
 
@@ -121,15 +120,15 @@ def preview(job: UserImportJob, count: int) -> list[tuple[int, str, Verdict | No
 
 def expire() -> None:
     """Delete the files that have lain there unstarted for FILE_KEPT, and the jobs that ended JOB_KEPT ago."""
-    before = timezone.now() - FILE_KEPT
+    before = clock.now() - FILE_KEPT
     words = "The job was not started in time. Upload the file again."
     old = UserImportJob.objects.filter(status=ImportStatus.CREATED, created_at__lte=before)
-    old.update(status=ImportStatus.EXPIRED, finished_at=timezone.now(), completion_message=words)
+    old.update(status=ImportStatus.EXPIRED, finished_at=clock.now(), completion_message=words)
     over = (ImportStatus.EXPIRED, ImportStatus.STOPPED, ImportStatus.FAILED)
     for job in UserImportJob.objects.filter(status__in=over, created_at__lte=before, parts__isnull=False).distinct():
         if job.finished_at is None or job.finished_at <= before or job.status == ImportStatus.EXPIRED:
             UserImportPart.objects.filter(job=job).delete()
-    for job in UserImportJob.objects.filter(finished_at__lte=timezone.now() - JOB_KEPT)[:20]:
+    for job in UserImportJob.objects.filter(finished_at__lte=clock.now() - JOB_KEPT)[:20]:
         job.delete()
 
 
@@ -137,7 +136,7 @@ def _import(job: UserImportJob, part: UserImportPart) -> int:
     """Import ``part``; 0 when another worker was quicker. What takes long is done before the transaction begins."""
     rows = Rows(job.user_pool, job.row_word)
     entries = rows.prepare(unpacked(part))
-    now = timezone.now()
+    now = clock.now()
     with transaction.atomic():
         locked = UserImportJob.objects.select_for_update().get(pk=job.pk)
         if locked.status not in (ImportStatus.PENDING, ImportStatus.IN_PROGRESS):
@@ -185,7 +184,7 @@ def _end(job: UserImportJob) -> None:
             {"status": [locked.status, status.value], "users": [None, words]},
             actor=locked.created_by,
         )
-        locked.status, locked.finished_at, locked.completion_message = status, timezone.now(), words
+        locked.status, locked.finished_at, locked.completion_message = status, clock.now(), words
         locked.save(update_fields=["status", "finished_at", "completion_message"])
     counts = {"imported": locked.imported_users, "skipped": locked.skipped_users, "refused": locked.failed_users}
     log.info("user import ended", extra={"import_job": locked.job_id, "status": status.value, **counts})

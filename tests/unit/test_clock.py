@@ -12,7 +12,7 @@ from django.core.signals import request_started
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from accounts import clock
+from accounts import clock, jobs
 from accounts.models import AppClient, AuthorizationCode, PoolUser, RefreshToken, UserPool
 from accounts.models.grants import Grant, Subject, new_id
 from tests import factories
@@ -125,3 +125,17 @@ def test_sqlite_is_asked_nothing(settings: Any, django_assert_num_queries: Any) 
     settings.USERPOOL_CLOCK_SECONDS = 60
     with django_assert_num_queries(0):
         clock.keep()
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db
+@pytest.mark.parametrize("minutes", [-60, 60])
+def test_a_worker_whose_clock_is_wrong_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    """A lease of half an hour is one by every worker's clock: of a job, and of a mail that is being sent."""
+    assert jobs._claim("purge_expired", clock.now(), jobs.LEASE)
+    wrong_by(monkeypatch, timedelta(minutes=minutes))
+    assert jobs.recorded(purge_expired)() is None
+
+
+def purge_expired() -> int:
+    return 1
